@@ -1,0 +1,108 @@
+package op
+
+import (
+	"math"
+	"math/rand/v2"
+
+	"innerloop/prog"
+)
+
+type rmsnormC struct {
+	N, D int
+	Eps  float64
+}
+
+var (
+	rmsnormFwdK = define(prog.Spec[rmsnormC]{
+		Name:   "rmsnorm_fwd",
+		Binds:  []prog.Binding{prog.In("x"), prog.In("w"), prog.Out("out"), prog.Out("rstd")},
+		Lens:   func(c rmsnormC) []int { return []int{c.N * c.D, c.D, c.N * c.D, c.N} },
+		Items:  func(c rmsnormC) int { return c.N },
+		Flops:  func(c rmsnormC) float64 { return 4 * float64(c.N*c.D) },
+		Grid:   func(c rmsnormC, t prog.Traits) [3]int { return prog.Grid1(c.N, t) },
+		Tune:   rowWG[rmsnormC],
+		F32:    rmsnormFwd[float32],
+		F64:    rmsnormFwd[float64],
+		Sample: func(r *rand.Rand) rmsnormC { s := sampleRows(r); return rmsnormC{s.N, s.D, 1e-6} },
+	})
+	rmsnormBwdXK = define(prog.Spec[rowsC]{
+		Name:   "rmsnorm_bwd_x",
+		Binds:  []prog.Binding{prog.In("x"), prog.In("w"), prog.In("rstd"), prog.In("dout"), prog.Acc("dx")},
+		Lens:   func(c rowsC) []int { return []int{c.N * c.D, c.D, c.N, c.N * c.D, c.N * c.D} },
+		Items:  rowItems,
+		Flops:  func(c rowsC) float64 { return 8 * float64(c.N*c.D) },
+		Grid:   rowGrid,
+		Tune:   rowWG[rowsC],
+		F32:    rmsnormBwdX[float32],
+		F64:    rmsnormBwdX[float64],
+		Sample: sampleRows,
+	})
+	rmsnormBwdWK = define(prog.Spec[rowsC]{
+		Name:   "rmsnorm_bwd_w",
+		Binds:  []prog.Binding{prog.In("x"), prog.In("rstd"), prog.In("dout"), prog.Acc("dw")},
+		Lens:   func(c rowsC) []int { return []int{c.N * c.D, c.N, c.N * c.D, c.D} },
+		Items:  colItems,
+		Flops:  func(c rowsC) float64 { return 3 * float64(c.N*c.D) },
+		Grid:   colGrid,
+		Tune:   colWG[rowsC],
+		F32:    rmsnormBwdW[float32],
+		F64:    rmsnormBwdW[float64],
+		Sample: sampleRows,
+	})
+)
+
+// RMSNorm records out = x * w / sqrt(mean(x²) + eps) over the last axis. x is [...,D], w is [D], out as x.
+func RMSNorm(r *prog.Recorder, x, w *prog.Tensor, eps float64) *prog.Tensor {
+	d := x.Dim(-1)
+	n := x.Len() / d
+	out := r.Temp("rmsnorm", x.Shape()...)
+	rstd := r.Temp("rmsnorm.rstd", n)
+	rmsnormFwdK.Dispatch(r, rmsnormC{n, d, eps}, x, w, out, rstd)
+	r.Tape(func() {
+		dout := r.Grad(out)
+		rmsnormBwdXK.Dispatch(r, rowsC{n, d}, x, w, rstd, dout, r.Grad(x))
+		rmsnormBwdWK.Dispatch(r, rowsC{n, d}, x, rstd, dout, r.Grad(w))
+	}, out)
+	return out
+}
+
+func rmsnormFwd[F prog.Float](c rmsnormC, a *prog.Args[F], _ []F, lo, hi int) {
+	x, w, out, rstd := a.F[0], a.F[1], a.F[2], a.F[3]
+	for r := lo; r < hi; r++ {
+		xr, or := x[r*c.D:(r+1)*c.D], out[r*c.D:(r+1)*c.D]
+		var s F
+		for _, v := range xr {
+			s += v * v
+		}
+		rs := F(1 / math.Sqrt(float64(s)/float64(c.D)+c.Eps))
+		rstd[r] = rs
+		for i, v := range xr {
+			or[i] = v * rs * w[i]
+		}
+	}
+}
+
+func rmsnormBwdX[F prog.Float](c rowsC, a *prog.Args[F], _ []F, lo, hi int) {
+	x, w, rstd, dout, dx := a.F[0], a.F[1], a.F[2], a.F[3], a.F[4]
+	for r := lo; r < hi; r++ {
+		xr, gr, dr := x[r*c.D:(r+1)*c.D], dout[r*c.D:(r+1)*c.D], dx[r*c.D:(r+1)*c.D]
+		var s F
+		for i, v := range xr {
+			s += gr[i] * w[i] * v
+		}
+		rs := rstd[r]
+		m := s * rs * rs / F(c.D)
+		for i, v := range xr {
+			dr[i] += rs * (w[i]*gr[i] - v*m)
+		}
+	}
+}
+
+func rmsnormBwdW[F prog.Float](c rowsC, a *prog.Args[F], _ []F, lo, hi int) {
+	x, rstd, dout, dw := a.F[0], a.F[1], a.F[2], a.F[3]
+	for r := range c.N {
+		for i := lo; i < hi; i++ {
+			dw[i] += dout[r*c.D+i] * x[r*c.D+i] * rstd[r]
+		}
+	}
+}

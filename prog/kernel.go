@@ -1,0 +1,250 @@
+package prog
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+)
+
+// Float is the element type of a reference run: float32 to execute, float64 to check gradients.
+type Float interface{ ~float32 | ~float64 }
+
+// Access says how a kernel uses a binding.
+type Access uint8
+
+// The kinds of access.
+const (
+	Read       Access = iota // only read
+	Write                    // every element overwritten, none read
+	Accumulate               // every element added to; overwritten where the program knows that it holds nothing yet
+	ReadWrite                // read and changed in place
+)
+
+// Binding is one storage buffer of a kernel: @group(0) @binding(i), i its index in Spec.Binds.
+type Binding struct {
+	Name    string // the variable's name in WGSL
+	Access  Access
+	DType   DType
+	Scratch bool // the kernel's own working memory: what is left there means nothing
+}
+
+// In is a binding of f32 that the kernel only reads.
+func In(name string) Binding { return Binding{Name: name, Access: Read, DType: F32} }
+
+// InU is a binding of u32 that the kernel only reads.
+func InU(name string) Binding { return Binding{Name: name, Access: Read, DType: U32} }
+
+// Out is a binding of f32 that the kernel overwrites.
+func Out(name string) Binding { return Binding{Name: name, Access: Write, DType: F32} }
+
+// Acc is a binding of f32 that the kernel adds to. Its shader declares `override ACC_<NAME>: bool`, false where
+// the old contents are to be ignored.
+func Acc(name string) Binding { return Binding{Name: name, Access: Accumulate, DType: F32} }
+
+// Tmp is a binding of f32 that the kernel uses as working memory.
+func Tmp(name string) Binding { return Binding{Name: name, Access: Write, Scratch: true} }
+
+// InOut is a binding of f32 that the kernel changes in place.
+func InOut(name string) Binding { return Binding{Name: name, Access: ReadWrite, DType: F32} }
+
+// Args are the buffers of one dispatch on the CPU, indexed as Spec.Binds.
+type Args[F Float] struct {
+	F     [][]F      // nil at a u32 binding
+	U     [][]uint32 // nil at an f32 binding
+	fresh uint32     // bit i: binding i, an Accumulate, holds nothing yet
+}
+
+// Fresh says that Accumulate binding i holds no value yet and is to be overwritten. Only a kernel with
+// Spec.Overwrites needs to ask: for the others the executor has cleared the buffer.
+func (a *Args[F]) Fresh(i int) bool { return a.fresh>>i&1 == 1 }
+
+// Traits are the properties of a device that a kernel's specialisation may depend on.
+type Traits struct {
+	Software          bool // a CPU that runs shaders
+	MaxInvocations    int  // of a workgroup
+	WorkgroupMemory   int  // bytes
+	MaxWorkgroupsAxis int  // workgroups along one axis of a grid
+}
+
+// DefaultTraits are WebGPU's default limits.
+var DefaultTraits = Traits{MaxInvocations: 256, WorkgroupMemory: 16384, MaxWorkgroupsAxis: 65535}
+
+// Spec defines a kernel whose compile-time constants are the fields of the struct C: ints become u32, floats f32,
+// bools bool, each under its field's name in capitals. A field tagged `wgsl:"-"` is for Go alone.
+//
+// The shader is shaders/<Name>.wgsl. F32 and F64 are the same reference in Go, usually two instantiations of one
+// generic function: it does work items lo..hi-1 of Items, in any split and order with the same bits.
+type Spec[C any] struct {
+	Name       string
+	Binds      []Binding
+	Lens       func(c C) []int                    // elements of each binding
+	Items      func(c C) int                      // independent work items of the reference
+	Scratch    func(c C) int                      // elements of scratch memory that the reference wants; nil: none
+	Flops      func(c C) float64                  // floating-point operations; nil: none worth counting
+	Grid       func(c C, t Traits) [3]int         // workgroups of the shader
+	Tune       func(c C, t Traits) map[string]any // constants that depend on the device (workgroup size, tiles); nil: none
+	Overwrites bool                               // the reference asks Args.Fresh itself
+	F32        func(c C, a *Args[float32], scratch []float32, lo, hi int)
+	F64        func(c C, a *Args[float64], scratch []float64, lo, hi int)
+
+	// For the conformance suite:
+	Sample func(r *rand.Rand) C                      // random constants, ones and non-multiples of tiles included
+	Fill   func(c C, r *rand.Rand, a *Args[float64]) // replaces the default inputs (normal f32, zero u32); nil: none
+	Tol    float64                                   // relative Frobenius error allowed in float32; 0: 1e-5
+}
+
+// Kernel is one compute shader with the same function in Go.
+type Kernel struct {
+	Name  string
+	Binds []Binding
+	Tol   float64 // relative Frobenius error that conformance allows
+
+	overwrites bool
+	lens       func(c any) []int
+	items      func(c any) int
+	scratch    func(c any) int
+	flops      func(c any) float64
+	grid       func(c any, t Traits) [3]int
+	tune       func(c any, t Traits) map[string]any
+	sample     func(r *rand.Rand) any
+	fill       func(c any, r *rand.Rand, a *Args[float64])
+	bind32     func(c any, a *Args[float32]) func(scratch []float32, lo, hi int)
+	bind64     func(c any, a *Args[float64]) func(scratch []float64, lo, hi int)
+}
+
+// Typed is a Kernel that knows the type of its constants.
+type Typed[C any] struct{ *Kernel }
+
+// Define makes a kernel of its specification. It panics if the specification is incomplete.
+func Define[C any](s Spec[C]) Typed[C] {
+	if s.Lens == nil || s.Items == nil || s.Grid == nil || s.F32 == nil || s.F64 == nil || s.Sample == nil {
+		panic("prog: kernel " + s.Name + ": incomplete specification")
+	}
+	k := &Kernel{Name: s.Name, Binds: s.Binds, Tol: s.Tol, overwrites: s.Overwrites}
+	if k.Tol == 0 {
+		k.Tol = 1e-5
+	}
+	k.lens = func(c any) []int { return s.Lens(c.(C)) }
+	k.items = func(c any) int { return s.Items(c.(C)) }
+	k.scratch = func(c any) int {
+		if s.Scratch == nil {
+			return 0
+		}
+		return s.Scratch(c.(C))
+	}
+	k.flops = func(c any) float64 {
+		if s.Flops == nil {
+			return 0
+		}
+		return s.Flops(c.(C))
+	}
+	k.grid = func(c any, t Traits) [3]int { return s.Grid(c.(C), t) }
+	k.tune = func(c any, t Traits) map[string]any {
+		if s.Tune == nil {
+			return nil
+		}
+		return s.Tune(c.(C), t)
+	}
+	k.sample = func(r *rand.Rand) any { return s.Sample(r) }
+	k.fill = func(c any, r *rand.Rand, a *Args[float64]) {
+		if s.Fill != nil {
+			s.Fill(c.(C), r, a)
+		}
+	}
+	k.bind32 = func(c any, a *Args[float32]) func([]float32, int, int) {
+		cc := c.(C)
+		return func(scratch []float32, lo, hi int) { s.F32(cc, a, scratch, lo, hi) }
+	}
+	k.bind64 = func(c any, a *Args[float64]) func([]float64, int, int) {
+		cc := c.(C)
+		return func(scratch []float64, lo, hi int) { s.F64(cc, a, scratch, lo, hi) }
+	}
+	return Typed[C]{k}
+}
+
+// Dispatch records one dispatch of k with constants c on r; ts are the tensors of its bindings, in order.
+func (k Typed[C]) Dispatch(r *Recorder, c C, ts ...*Tensor) { r.dispatch(k.Kernel, c, ts) }
+
+// Sample returns random constants for conformance tests.
+func (k *Kernel) Sample(r *rand.Rand) any { return k.sample(r) }
+
+// Lens is the number of elements of each binding under constants c, which must be of k's own type.
+func (k *Kernel) Lens(c any) []int { return k.lens(c) }
+
+// Fill puts test inputs into a, whose slices have the lengths of Lens: standard normal f32, and where the kernel
+// asks for other values (indices, positive numbers), those.
+func (k *Kernel) Fill(c any, r *rand.Rand, a *Args[float64]) {
+	for _, f := range a.F {
+		for i := range f {
+			f[i] = float64(float32(r.NormFloat64()))
+		}
+	}
+	k.fill(c, r, a)
+}
+
+// Consts lists the shader's constants by name for one dispatch on a device: c's fields, what k tunes to the
+// device, and ACC_<NAME> of each Accumulate binding.
+func (k *Kernel) Consts(c any, fresh uint32, t Traits) map[string]any {
+	m := map[string]any{}
+	for name, v := range fields(c) {
+		m[name] = v
+	}
+	for name, v := range k.tune(c, t) {
+		m[name] = v
+	}
+	for i, b := range k.Binds {
+		if b.Access == Accumulate {
+			m["ACC_"+strings.ToUpper(b.Name)] = fresh>>i&1 == 0
+		}
+	}
+	return m
+}
+
+// Grid is the number of workgroups of one dispatch on a device.
+func (k *Kernel) Grid(c any, t Traits) [3]int { return k.grid(c, t) }
+
+// fields yields the constants that a struct's fields stand for, in order.
+func fields(c any) func(yield func(string, any) bool) {
+	return func(yield func(string, any) bool) {
+		v := reflect.ValueOf(c)
+		for i := range v.NumField() {
+			f := v.Type().Field(i)
+			if f.Tag.Get("wgsl") == "-" {
+				continue
+			}
+			if !yield(strings.ToUpper(f.Name), v.Field(i).Interface()) {
+				return
+			}
+		}
+	}
+}
+
+// Grid1 is the grid of n workgroups, folded into two axes where one axis cannot hold them; a shader numbers its
+// workgroup wg.y * num_workgroups.x + wg.x and ignores those past the end.
+func Grid1(n int, t Traits) [3]int {
+	m := t.MaxWorkgroupsAxis
+	if m == 0 {
+		m = DefaultTraits.MaxWorkgroupsAxis
+	}
+	if n <= m {
+		return [3]int{max(n, 1), 1, 1}
+	}
+	y := (n + m - 1) / m
+	return [3]int{(n + y - 1) / y, y, 1}
+}
+
+// CeilDiv is a/b rounded up.
+func CeilDiv(a, b int) int { return (a + b - 1) / b }
+
+func constString(c any) string {
+	var s strings.Builder
+	v := reflect.ValueOf(c)
+	for i := range v.NumField() {
+		if i > 0 {
+			s.WriteByte(' ')
+		}
+		fmt.Fprintf(&s, "%s=%v", v.Type().Field(i).Name, v.Field(i).Interface())
+	}
+	return s.String()
+}

@@ -1,0 +1,226 @@
+package prog
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+)
+
+// Step is a dispatch of Kernel, or where Kernel is nil a clear of Tensors[0] to zero.
+type Step struct {
+	Kernel  *Kernel
+	C       any // the kernel's constants, a struct of its own type
+	Fresh   uint32
+	Tensors []*Tensor
+}
+
+// Program is a recorded training step, the same for every executor.
+type Program struct {
+	Name   string
+	Steps  []Step
+	Slots  []int    // words of each piece of temporary memory; see Tensor.Slot
+	Arenas []*Arena // that the steps use, in order of first use
+	temps  []*Buffer
+}
+
+// Recorder builds a Program. Its methods panic on a programmer's error; Record turns that into an error.
+type Recorder struct {
+	p     Program
+	grads map[*Buffer]*Tensor // of a whole buffer, at its offset 0
+	tape  []tapeEntry
+	seen  map[*Arena]bool
+	scope []string
+}
+
+type tapeEntry struct {
+	outs []*Tensor
+	fn   func()
+}
+
+type recordError string
+
+// Record runs build once and returns the program that it recorded, its temporaries laid out.
+func Record(name string, build func(r *Recorder)) (p *Program, err error) {
+	defer func() {
+		e := recover()
+		if e == nil {
+			return
+		}
+		re, ok := e.(recordError)
+		if !ok {
+			if rt, isRuntime := e.(runtime.Error); isRuntime {
+				panic(rt)
+			}
+			panic(e)
+		}
+		p, err = nil, fmt.Errorf("prog: %s: %s", name, string(re))
+	}()
+	r := &Recorder{p: Program{Name: name}, grads: map[*Buffer]*Tensor{}, seen: map[*Arena]bool{}}
+	build(r)
+	r.p.plan()
+	return &r.p, nil
+}
+
+// Failf stops the recording with an error.
+func (r *Recorder) Failf(format string, a ...any) { panic(recordError(fmt.Sprintf(format, a...))) }
+
+// Scope prefixes the names of the temporaries that fn makes: layers.0.q.
+func (r *Recorder) Scope(name string, fn func()) {
+	r.scope = append(r.scope, name)
+	defer func() { r.scope = r.scope[:len(r.scope)-1] }()
+	fn()
+}
+
+// Temp makes a temporary: it has no value before the first dispatch that writes it, and none after the last one
+// that reads it.
+func (r *Recorder) Temp(name string, shape ...int) *Tensor { return r.temp(name, F32, shape) }
+
+// TempU makes a temporary of u32.
+func (r *Recorder) TempU(name string, shape ...int) *Tensor { return r.temp(name, U32, shape) }
+
+func (r *Recorder) temp(name string, dtype DType, shape Shape) *Tensor {
+	for _, d := range shape {
+		if d <= 0 {
+			r.Failf("%s: shape %v", name, shape)
+		}
+	}
+	if len(r.scope) > 0 {
+		name = strings.Join(r.scope, ".") + "." + name
+	}
+	b := &Buffer{name: name, dtype: dtype, words: shape.Len(), first: -1, last: -1}
+	r.p.temps = append(r.p.temps, b)
+	return &Tensor{name: name, shape: shape, buf: b, dtype: dtype}
+}
+
+// Keep makes temporary t readable after a run: its memory is shared with no other.
+func (r *Recorder) Keep(t *Tensor) *Tensor { t.buf.keep = true; return t }
+
+// Grad returns the gradient of t: for a tensor of an arena the same window of the arena's gradient arena, for a
+// temporary another temporary that is zero until something is accumulated into it.
+func (r *Recorder) Grad(t *Tensor) *Tensor {
+	if a := t.buf.arena; a != nil {
+		if a.grad == nil {
+			r.Failf("gradient of %v: arena %s has no gradients", t, a.name)
+		}
+		return a.grad.In(t)
+	}
+	g := r.grads[t.buf]
+	if g == nil {
+		b := &Buffer{name: "d" + t.buf.name, words: t.buf.words, first: -1, last: -1, grad: true}
+		r.p.temps = append(r.p.temps, b)
+		g = &Tensor{name: b.name, shape: Shape{b.words}, buf: b}
+		r.grads[t.buf] = g
+	}
+	v := *t
+	v.buf, v.off, v.name = g.buf, g.off+t.off, "d"+t.name
+	return &v
+}
+
+// WantsGrad says whether a gradient of t leads anywhere: not for a tensor of an arena without gradients.
+func (r *Recorder) WantsGrad(t *Tensor) bool { return t.buf.arena == nil || t.buf.arena.grad != nil }
+
+// SetGrad makes g, whose value a step has written, the gradient of temporary t: the start of a backward pass.
+func (r *Recorder) SetGrad(t, g *Tensor) {
+	if t.buf.arena != nil || r.grads[t.buf] != nil || t.Len() != t.buf.words || g.Len() != t.Len() {
+		r.Failf("cannot make %v the gradient of %v", g, t)
+	}
+	r.grads[t.buf] = g
+}
+
+// Tape adds fn to the tape: Backward calls it, later entries first, unless no gradient has reached any of outs.
+func (r *Recorder) Tape(fn func(), outs ...*Tensor) { r.tape = append(r.tape, tapeEntry{outs, fn}) }
+
+// Backward records the backward pass of everything recorded so far and empties the tape.
+func (r *Recorder) Backward() {
+	for len(r.tape) > 0 {
+		e := r.tape[len(r.tape)-1]
+		r.tape = r.tape[:len(r.tape)-1]
+		for _, o := range e.outs {
+			if g := r.grads[o.buf]; g != nil && (g.buf.first >= 0 || g.buf.arena != nil) {
+				e.fn()
+				break
+			}
+		}
+	}
+}
+
+// Clear records setting t to zero.
+func (r *Recorder) Clear(t *Tensor) {
+	r.touch(t, Write)
+	r.p.Steps = append(r.p.Steps, Step{Tensors: []*Tensor{t}})
+}
+
+// touch notes that the next step uses t and reports whether t held no value before.
+func (r *Recorder) touch(t *Tensor, a Access) (fresh bool) {
+	b := t.buf
+	if b.arena != nil {
+		if !r.seen[b.arena] {
+			r.seen[b.arena] = true
+			r.p.Arenas = append(r.p.Arenas, b.arena)
+		}
+		return false
+	}
+	if b.first < 0 {
+		whole := t.off == 0 && t.Len() == b.words
+		switch {
+		case a == Write && whole, a == Accumulate && whole:
+			fresh = true
+		case b.grad: // partly accumulated, or read where nothing has reached it: zero
+			b.first = len(r.p.Steps)
+			all := &Tensor{name: b.name, shape: Shape{b.words}, buf: b}
+			r.p.Steps = append(r.p.Steps, Step{Tensors: []*Tensor{all}})
+		default:
+			r.Failf("%v is used before it has a value", t)
+		}
+		if b.first < 0 {
+			b.first = len(r.p.Steps)
+		}
+	}
+	b.last = len(r.p.Steps)
+	return fresh
+}
+
+// Dispatch records one dispatch of k with constants c of k's own type; Typed.Dispatch is the checked form.
+func (r *Recorder) Dispatch(k *Kernel, c any, ts ...*Tensor) { r.dispatch(k, c, ts) }
+
+func (r *Recorder) dispatch(k *Kernel, c any, ts []*Tensor) {
+	if len(ts) != len(k.Binds) {
+		r.Failf("%s: %d tensors for %d bindings", k.Name, len(ts), len(k.Binds))
+	}
+	lens := k.lens(c)
+	for i, t := range ts {
+		b := k.Binds[i]
+		if t.dtype != b.DType {
+			r.Failf("%s(%s): %s is %v of %v, want %v", k.Name, constString(c), b.Name, t, t.dtype, b.DType)
+		}
+		if t.Len() != lens[i] {
+			r.Failf("%s(%s): %s is %v, %d elements, want %d", k.Name, constString(c), b.Name, t, t.Len(), lens[i])
+		}
+		// WebGPU tracks usage by whole buffers: one that a dispatch writes it cannot also read.
+		for j, o := range ts {
+			if j != i && o.buf == t.buf && b.Access != Read && (k.Binds[j].Access == Read || overlap(t, o)) {
+				r.Failf("%s: %s and %s are both in %s, and %s is written", k.Name, b.Name, k.Binds[j].Name, t.buf.name, b.Name)
+			}
+		}
+	}
+	var fresh uint32
+	// Reads first: touching one may insert a clear, which must come before this step's own position is noted.
+	for i, t := range ts {
+		if t.buf.arena == nil && t.buf.first < 0 && t.buf.grad && (k.Binds[i].Access == Read || k.Binds[i].Access == ReadWrite) {
+			r.touch(t, Read)
+		}
+	}
+	for i, t := range ts {
+		if r.touch(t, k.Binds[i].Access) && k.Binds[i].Access == Accumulate {
+			fresh |= 1 << i
+		}
+	}
+	for _, t := range ts {
+		if t.buf.arena == nil {
+			t.buf.last = len(r.p.Steps)
+		}
+	}
+	r.p.Steps = append(r.p.Steps, Step{Kernel: k, C: c, Fresh: fresh, Tensors: ts})
+}
+
+func overlap(a, b *Tensor) bool { return a.off < b.off+b.Len() && b.off < a.off+a.Len() }

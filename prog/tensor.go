@@ -1,0 +1,197 @@
+// Package prog describes a training step as data: memory, kernels, and the list of dispatches that is recorded
+// once and replayed every step. It holds the pure-Go executor and knows nothing of WebGPU.
+package prog
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// DType is the element type of a tensor. Both types are four bytes, so memory is counted in words.
+type DType uint8
+
+// The element types.
+const (
+	F32 DType = iota // IEEE 754 binary32; float64 in a CPU[float64]
+	U32              // token ids, indices, counters
+)
+
+// String returns the WGSL name of the type.
+func (d DType) String() string {
+	if d == U32 {
+		return "u32"
+	}
+	return "f32"
+}
+
+// Align is the alignment of tensors within a buffer, in words: 256 bytes, WebGPU's default (and the largest
+// permitted) minStorageBufferOffsetAlignment.
+const Align = 64
+
+// Shape is the extent of a row-major tensor, outermost axis first. The empty shape is a scalar.
+type Shape []int
+
+// Len is the number of elements.
+func (s Shape) Len() int {
+	n := 1
+	for _, d := range s {
+		n *= d
+	}
+	return n
+}
+
+// String prints the shape as [2 16 32].
+func (s Shape) String() string { return fmt.Sprint([]int(s)) }
+
+// Buffer is one piece of memory: an Arena's, or a temporary of one Program.
+type Buffer struct {
+	name  string
+	dtype DType
+	words int
+	arena *Arena // nil: a temporary of the program
+
+	// Of a temporary:
+	slot        int  // the piece of memory that Record's plan gave it; temporaries of one slot have disjoint lives
+	first, last int  // the steps between which it holds a value; first is -1 while it holds none
+	keep        bool // readable after a run, so that it shares its memory with nothing
+	grad        bool // a gradient: zero where nothing was accumulated
+}
+
+// Tensor is a typed window into a Buffer.
+type Tensor struct {
+	name  string
+	shape Shape
+	buf   *Buffer
+	dtype DType
+	off   int // in words, a multiple of Align
+}
+
+// Name is the name that listings and errors use.
+func (t *Tensor) Name() string { return t.name }
+
+// Shape is the extent of t; the caller must not change it.
+func (t *Tensor) Shape() Shape { return t.shape }
+
+// Dim is the extent of axis i; a negative i counts from the last axis.
+func (t *Tensor) Dim(i int) int {
+	if i < 0 {
+		i += len(t.shape)
+	}
+	return t.shape[i]
+}
+
+// Len is the number of elements (and of words) of t.
+func (t *Tensor) Len() int { return t.shape.Len() }
+
+// DType is the element type of t.
+func (t *Tensor) DType() DType { return t.dtype }
+
+// Offset is where t begins in its buffer, in words.
+func (t *Tensor) Offset() int { return t.off }
+
+// Arena is the arena that t lies in, nil for a temporary of a program.
+func (t *Tensor) Arena() *Arena { return t.buf.arena }
+
+// Slot is the index into Program.Slots of the memory that t, a temporary, lies in.
+func (t *Tensor) Slot() int { return t.buf.slot }
+
+// String prints name and shape: wq [128 128].
+func (t *Tensor) String() string { return t.name + " " + t.shape.String() }
+
+// Reshape returns t's elements under another shape of the same length; it panics if the lengths differ.
+func (t *Tensor) Reshape(shape ...int) *Tensor {
+	if n := Shape(shape).Len(); n != t.Len() {
+		panic(recordError(fmt.Sprintf("reshape of %v to %v: %d elements, want %d", t, Shape(shape), n, t.Len())))
+	}
+	v := *t
+	v.shape = slices.Clone(Shape(shape))
+	return &v
+}
+
+// Rows returns t as a matrix of its last axis: [t.Len()/n, n].
+func (t *Tensor) Rows() *Tensor { n := t.Dim(-1); return t.Reshape(t.Len()/n, n) }
+
+// Arena is memory that outlives a program's run and that several programs share: parameters, their gradients,
+// the optimiser's moments, a step's inputs, its metrics. An executor allocates it, zeroed, when it first sees it.
+type Arena struct {
+	name    string
+	buf     *Buffer
+	tensors []*Tensor
+	byName  map[string]*Tensor
+	grad    *Arena
+}
+
+// NewArena returns an empty arena.
+func NewArena(name string) *Arena {
+	a := &Arena{name: name, byName: map[string]*Tensor{}}
+	a.buf = &Buffer{name: name, arena: a}
+	return a
+}
+
+// Name is the arena's name.
+func (a *Arena) Name() string { return a.name }
+
+// Words is the arena's size in words, padding included.
+func (a *Arena) Words() int { return a.buf.words }
+
+// Add appends a tensor, aligned to Align words; padding between tensors stays zero. It panics on a name used twice.
+func (a *Arena) Add(name string, dtype DType, shape ...int) *Tensor {
+	if a.byName[name] != nil {
+		panic(fmt.Sprintf("prog: arena %s: tensor %q added twice", a.name, name))
+	}
+	t := &Tensor{name: name, shape: slices.Clone(Shape(shape)), buf: a.buf, dtype: dtype, off: a.buf.words}
+	a.buf.words += (t.Len() + Align - 1) / Align * Align
+	a.tensors = append(a.tensors, t)
+	a.byName[name] = t
+	return t
+}
+
+// Tensors lists the arena's tensors in the order in which they were added.
+func (a *Arena) Tensors() []*Tensor { return a.tensors }
+
+// Lookup returns the tensor of that name, or nil.
+func (a *Arena) Lookup(name string) *Tensor { return a.byName[name] }
+
+// Mirror returns a new arena of the same layout: for gradients and moments.
+func (a *Arena) Mirror(name string) *Arena {
+	m := NewArena(name)
+	for _, t := range a.tensors {
+		m.Add(t.name, t.dtype, t.shape...)
+	}
+	return m
+}
+
+// WithGrad makes g, a Mirror of a, hold the gradients of a's tensors.
+func (a *Arena) WithGrad(g *Arena) { a.grad = g }
+
+// Span returns a vector over the words from first to last, padding included: consecutive tensors as one binding.
+func (a *Arena) Span(name string, first, last *Tensor) *Tensor {
+	return a.Window(name, first.off, last.off+last.Len()-first.off)
+}
+
+// Window returns the n words from off, a multiple of Align, as a vector of F32.
+func (a *Arena) Window(name string, off, n int) *Tensor {
+	if off < 0 || off%Align != 0 || n < 0 || off+n > a.buf.words {
+		panic(fmt.Sprintf("prog: arena %s: window of %d words at %d in %d", a.name, n, off, a.buf.words))
+	}
+	return &Tensor{name: name, shape: Shape{n}, buf: a.buf, dtype: F32, off: off}
+}
+
+// In returns the window of arena a, laid out as t's own arena, that lies where t lies.
+func (a *Arena) In(t *Tensor) *Tensor {
+	v := *t
+	v.buf = a.buf
+	v.name = a.name + "." + t.name
+	return &v
+}
+
+// String lists the arena's tensors, one a line.
+func (a *Arena) String() string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "%s: %d words\n", a.name, a.buf.words)
+	for _, t := range a.tensors {
+		fmt.Fprintf(&s, "  %8d %v %v\n", t.off, t.dtype, t)
+	}
+	return s.String()
+}

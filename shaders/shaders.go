@@ -1,0 +1,100 @@
+// Package shaders holds every WGSL file, one a kernel. A file is valid WGSL as it stands; Source turns its override
+// declarations into constants for one specialisation, because naga 0.19 knows no overrides and a constant folds.
+package shaders
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"math"
+	"strconv"
+	"strings"
+)
+
+//go:embed *.wgsl
+var files embed.FS
+
+// Names lists the shaders, sorted, without their suffix.
+func Names() []string {
+	es, err := fs.ReadDir(files, ".")
+	if err != nil {
+		panic(err) // an embedded folder can be read
+	}
+	names := make([]string, len(es))
+	for i, e := range es {
+		names[i] = strings.TrimSuffix(e.Name(), ".wgsl")
+	}
+	return names
+}
+
+// Text returns the named shader as it stands in its file.
+func Text(name string) (string, error) {
+	b, err := files.ReadFile(name + ".wgsl")
+	if err != nil {
+		return "", fmt.Errorf("shaders: no shader %q", name)
+	}
+	return string(b), nil
+}
+
+// Source returns the named shader with each override replaced by the constant of that name: ints and uints as u32,
+// float32 and float64 as f32, bools as bool. Every override wants a constant and every constant an override.
+func Source(name string, consts map[string]any) (string, error) {
+	text, err := Text(name)
+	if err != nil {
+		return "", err
+	}
+	lines := strings.Split(text, "\n")
+	used := map[string]bool{}
+	for i, l := range lines {
+		rest, ok := strings.CutPrefix(l, "override ")
+		if !ok {
+			continue
+		}
+		id, decl, _ := strings.Cut(rest, ":")
+		decl = strings.TrimSpace(decl)
+		typ := decl[:strings.IndexAny(decl+";", " ;=")]
+		v, ok := consts[id]
+		if !ok {
+			return "", fmt.Errorf("shaders: %s.wgsl:%d: no value for override %s", name, i+1, id)
+		}
+		lit, litType, err := literal(v)
+		if err != nil {
+			return "", fmt.Errorf("shaders: %s.wgsl:%d: override %s: %w", name, i+1, id, err)
+		}
+		if litType != typ {
+			return "", fmt.Errorf("shaders: %s.wgsl:%d: override %s is of %s, got %s", name, i+1, id, typ, litType)
+		}
+		used[id] = true
+		lines[i] = fmt.Sprintf("const %s: %s = %s;", id, typ, lit)
+	}
+	for id := range consts {
+		if !used[id] {
+			return "", fmt.Errorf("shaders: %s.wgsl: no override for constant %s", name, id)
+		}
+	}
+	return strings.Join(lines, "\n"), nil
+}
+
+// literal writes v as a typed WGSL literal.
+func literal(v any) (text, typ string, err error) {
+	switch v := v.(type) {
+	case bool:
+		return strconv.FormatBool(v), "bool", nil
+	case int:
+		if v < 0 || v > math.MaxUint32 {
+			return "", "", fmt.Errorf("%d is no u32", v)
+		}
+		return strconv.Itoa(v) + "u", "u32", nil
+	case uint32:
+		return strconv.FormatUint(uint64(v), 10) + "u", "u32", nil
+	case float32:
+		return literal(float64(v))
+	case float64:
+		f := float32(v)
+		if math.IsInf(float64(f), 0) || f != f {
+			return "", "", fmt.Errorf("%g is no f32", v)
+		}
+		return strconv.FormatFloat(float64(f), 'e', -1, 32) + "f", "f32", nil
+	}
+	return "", "", fmt.Errorf("no WGSL literal for %T", v)
+}
