@@ -37,7 +37,8 @@ func Text(name string) (string, error) {
 }
 
 // Source returns the named shader with each override replaced by the constant of that name: ints and uints as u32,
-// float32 and float64 as f32, bools as bool. Every override wants a constant and every constant an override.
+// float32 and float64 as f32, bools as bool. Every constant wants an override, and every override a constant unless
+// its initialiser computes it from others.
 func Source(name string, consts map[string]any) (string, error) {
 	text, err := Text(name)
 	if err != nil {
@@ -55,6 +56,10 @@ func Source(name string, consts map[string]any) (string, error) {
 		typ := decl[:strings.IndexAny(decl+";", " ;=")]
 		v, ok := consts[id]
 		if !ok {
+			if _, init, has := strings.Cut(decl, "="); has && strings.ContainsFunc(init[:strings.IndexByte(init+";", ';')], isIdentStart) {
+				lines[i] = "const " + rest // computed from other constants
+				continue
+			}
 			return "", fmt.Errorf("shaders: %s.wgsl:%d: no value for override %s", name, i+1, id)
 		}
 		lit, litType, err := literal(v)
@@ -74,6 +79,9 @@ func Source(name string, consts map[string]any) (string, error) {
 	}
 	return strings.Join(lines, "\n"), nil
 }
+
+// isIdentStart finds names in an initialiser: they are written in capitals, unlike the suffixes of literals.
+func isIdentStart(r rune) bool { return r >= 'A' && r <= 'Z' }
 
 // literal writes v as a typed WGSL literal.
 func literal(v any) (text, typ string, err error) {

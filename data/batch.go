@@ -1,0 +1,121 @@
+package data
+
+import (
+	"fmt"
+	"math/bits"
+	"math/rand/v2"
+)
+
+// Sampler draws training batches: rows of seqLen tokens that start anywhere in
+// a part with equal chance. It has no state: a batch depends on the seed, the
+// step and the micro-batch only, so a run resumes from its step number. Methods
+// may be called concurrently.
+type Sampler struct {
+	part         Part
+	seed         uint64
+	rows, seqLen int
+}
+
+// NewSampler makes a sampler of batches [rows, seqLen]. A part shorter than
+// seqLen, and sizes below 1, are errors.
+func NewSampler(part Part, seed uint64, rows, seqLen int) (*Sampler, error) {
+	if rows < 1 || seqLen < 1 {
+		return nil, fmt.Errorf("data: %s: batch of [%d,%d], want at least 1 in each", part.name, rows, seqLen)
+	}
+	if part.Len() < seqLen {
+		return nil, fmt.Errorf("data: %s: %d bytes, want at least seq_len %d", part.name, part.Len(), seqLen)
+	}
+	return &Sampler{part, seed, rows, seqLen}, nil
+}
+
+// Fill writes the ids of one batch to dst ([rows, seqLen]) without allocating.
+// step and micro count from 0; micro is the micro-batch within a step. Row b of
+// micro-batch m is row m*rows+b of the step, drawn by that number alone: however
+// a step's rows are cut into micro-batches, they are the same. A dst of another
+// length and negative numbers are errors.
+func (s *Sampler) Fill(dst []uint32, step, micro int) error {
+	if len(dst) != s.rows*s.seqLen {
+		return fmt.Errorf("data: batch of %d ids, want %d for [%d,%d]", len(dst), s.rows*s.seqLen, s.rows, s.seqLen)
+	}
+	if step < 0 || micro < 0 {
+		return fmt.Errorf("data: step %d, micro-batch %d, want 0 or more", step, micro)
+	}
+	starts := uint64(s.part.Len() - s.seqLen + 1)
+	for b := range s.rows {
+		var p rand.PCG
+		row := uint64(micro)*uint64(s.rows) + uint64(b)
+		p.Seed(mix(mix(s.seed)+uint64(step)), mix(row))
+		s.part.copy(dst[b*s.seqLen:(b+1)*s.seqLen], int(uniform(&p, starts)))
+	}
+	return nil
+}
+
+// mix is the finaliser of SplitMix64 (Steele, Lea and Flood 2014): neighbouring
+// counters become unrelated keys.
+func mix(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// uniform draws from [0, n) without bias (Lemire 2019). It is spelled out, as
+// math/rand/v2 fixes what PCG gives but not what rand.Rand makes of it, and a
+// resumed run must see the same data under a later Go.
+func uniform(p *rand.PCG, n uint64) uint64 {
+	hi, lo := bits.Mul64(p.Uint64(), n)
+	if lo < n {
+		for reject := -n % n; lo < reject; {
+			hi, lo = bits.Mul64(p.Uint64(), n)
+		}
+	}
+	return hi
+}
+
+// IgnoreIndex is the target of a position without one; it has no loss.
+const IgnoreIndex = 0xFFFFFFFF
+
+// Targets writes the next token of each position of ids ([rows, seqLen]) to dst
+// (same shape), row by row; a row's last position gets [IgnoreIndex]. It does
+// not allocate. Lengths that do not fit are errors.
+func Targets(dst, ids []uint32, rows, seqLen int) error {
+	if rows < 1 || seqLen < 1 || len(ids) != rows*seqLen || len(dst) != len(ids) {
+		return fmt.Errorf("data: targets of %d for %d ids, want both [%d,%d]", len(dst), len(ids), rows, seqLen)
+	}
+	for b := 0; b < len(ids); b += seqLen {
+		copy(dst[b:b+seqLen-1], ids[b+1:b+seqLen])
+		dst[b+seqLen-1] = IgnoreIndex
+	}
+	return nil
+}
+
+// TokenIndex sorts the positions of ids by token, for an embedding gradient
+// that adds in a fixed order: order[start[v]:start[v+1]] are the positions that
+// hold token v, ascending. len(order) = len(ids), len(start) = V+1. It does not
+// allocate. Lengths that do not fit and an id of V or more are errors, found
+// before anything is written.
+func TokenIndex(order, start, ids []uint32) error {
+	if len(order) != len(ids) || len(start) < 2 {
+		return fmt.Errorf("data: token index with order of %d and start of %d for %d ids, want order of %d and start of the vocabulary + 1", len(order), len(start), len(ids), len(ids))
+	}
+	vocab := uint32(len(start) - 1)
+	for i, id := range ids {
+		if id >= vocab {
+			return fmt.Errorf("data: token %d is %d, want below the vocabulary of %d", i, id, vocab)
+		}
+	}
+	clear(start)
+	for _, id := range ids {
+		start[id+1]++
+	}
+	for v := uint32(0); v < vocab; v++ {
+		start[v+1] += start[v]
+	}
+	for i, id := range ids { // start[v] runs from the start of v to its end
+		order[start[id]] = uint32(i)
+		start[id]++
+	}
+	copy(start[1:], start[:vocab]) // the end of v is the start of v+1
+	start[0] = 0
+	return nil
+}

@@ -1,0 +1,290 @@
+// Package gpu runs programs on WebGPU: in the browser through navigator.gpu, natively through wgpu (Vulkan, Metal,
+// DX12). What the two have in common is here; a driver is what differs.
+package gpu
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unsafe"
+
+	"innerloop/prog"
+	"innerloop/shaders"
+)
+
+// Limits are those of WebGPU's limits that a compute program can meet. Sizes are in bytes.
+type Limits struct {
+	BufferSize         int64  // of one buffer
+	BindingSize        int64  // of one binding
+	StorageBuffers     int    // bindings of a kernel
+	WorkgroupMemory    int    // of one workgroup
+	Invocations        int    // of one workgroup
+	WorkgroupSize      [3]int // invocations along each axis of a workgroup
+	WorkgroupsPerAxis  int    // along one axis of a grid
+	OffsetAlignment    int    // of a binding within its buffer
+	BindingsOfAllKinds int    // of a bind group
+}
+
+// defaultLimits are those that every WebGPU device has.
+var defaultLimits = Limits{
+	BufferSize: 256 << 20, BindingSize: 128 << 20, StorageBuffers: 8, WorkgroupMemory: 16384, Invocations: 256,
+	WorkgroupSize: [3]int{256, 256, 64}, WorkgroupsPerAxis: 65535, OffsetAlignment: 256, BindingsOfAllKinds: 1000,
+}
+
+// Adapter describes a GPU of the machine, or a CPU that plays one.
+type Adapter struct {
+	Name     string // "llvmpipe (LLVM 15.0.6, 256 bits)"
+	Backend  string // "vulkan", "metal", "d3d12", "webgpu"
+	Type     string // "discrete", "integrated", "cpu" or "unknown"
+	Driver   string // its name and version, where the backend tells
+	Software bool   // a CPU
+	Limits   Limits // the largest that a device can be asked for
+}
+
+// String is the name, the backend and the type: llvmpipe (LLVM 15.0.6, 256 bits), vulkan, cpu.
+func (a Adapter) String() string { return fmt.Sprintf("%s, %s, %s", a.Name, a.Backend, a.Type) }
+
+// Adapters lists the machine's adapters. In the browser it lists what the page is offered.
+func Adapters() ([]Adapter, error) {
+	as, err := adapters()
+	if err != nil {
+		return nil, fmt.Errorf("gpu: %w", err)
+	}
+	return as, nil
+}
+
+// Options says how to open a device. The zero value takes the best adapter: a discrete GPU before an integrated one
+// before an unknown one before a CPU, and of equals the first.
+type Options struct {
+	// Adapter is a part of the adapter's name or backend, in any case; empty: any.
+	Adapter string
+	// Hardware refuses adapters that are a CPU.
+	Hardware bool
+}
+
+// choose picks the adapter that o asks for.
+func (o Options) choose(as []Adapter) (int, error) {
+	best, rank := -1, -1
+	var names []string
+	for i, a := range as {
+		names = append(names, a.String())
+		s := strings.ToLower(a.Name + "\n" + a.Backend)
+		if !strings.Contains(s, strings.ToLower(o.Adapter)) || o.Hardware && a.Software {
+			continue
+		}
+		r := map[string]int{"discrete": 3, "integrated": 2, "unknown": 1}[a.Type]
+		if a.Software {
+			r = 0
+		}
+		if r > rank {
+			best, rank = i, r
+		}
+	}
+	switch {
+	case len(as) == 0:
+		return 0, ErrNoAdapter
+	case best < 0 && o.Hardware && o.Adapter == "":
+		return 0, fmt.Errorf("every adapter is a CPU; there are: %s", strings.Join(names, "; "))
+	case best < 0:
+		return 0, fmt.Errorf("no adapter matches %q; there are: %s", o.Adapter, strings.Join(names, "; "))
+	}
+	return best, nil
+}
+
+// ErrNoAdapter says that the machine, or the browser, offers no WebGPU adapter.
+var ErrNoAdapter = errors.New("no adapter")
+
+var errClosed = errors.New("gpu: the device is closed")
+
+// Device is a WebGPU device. It implements prog.Executor. It is for one goroutine at a time.
+type Device struct {
+	d       driver
+	adapter Adapter
+	lim     Limits
+	err     error // sticks
+	arenas  map[*prog.Arena]*arena
+	pipes   map[pipeKey]*pipe
+	runners map[*runner]bool
+
+	source func(name string, consts map[string]any) (string, error) // shaders.Source but in tests
+}
+
+// arena is an Arena's buffer on the device.
+type arena struct {
+	buf   handle
+	words int
+}
+
+// Open opens a device of the adapter that opts asks for. Its limits are the adapter's.
+func Open(opts Options) (*Device, error) {
+	d, a, err := openAdapter(opts.choose)
+	if err != nil {
+		return nil, fmt.Errorf("gpu: %w", err)
+	}
+	return &Device{d: d, adapter: a, lim: d.limits(), arenas: map[*prog.Arena]*arena{}, pipes: map[pipeKey]*pipe{},
+		runners: map[*runner]bool{}, source: shaders.Source}, nil
+}
+
+// Adapter describes the device's adapter.
+func (g *Device) Adapter() Adapter { return g.adapter }
+
+// Limits are those of the device, not only what WebGPU promises.
+func (g *Device) Limits() Limits { return g.lim }
+
+// Info implements prog.Executor.
+func (g *Device) Info() prog.Info {
+	return prog.Info{Name: g.adapter.Name, Backend: g.adapter.Backend, Traits: prog.Traits{
+		Software: g.adapter.Software, MaxInvocations: g.lim.Invocations, WorkgroupMemory: g.lim.WorkgroupMemory,
+		MaxWorkgroupsAxis: g.lim.WorkgroupsPerAxis,
+	}}
+}
+
+// ok returns the error that sticks.
+func (g *Device) ok() error {
+	if g.d == nil {
+		return errClosed
+	}
+	return g.err
+}
+
+// stick keeps err, a failure of the device while it worked, as the answer of every later call.
+func (g *Device) stick(err error) error {
+	if err != nil && g.err == nil {
+		g.err = fmt.Errorf("gpu: %s: %w", g.adapter.Name, err)
+	}
+	return g.err
+}
+
+// newBuffer allocates words words, zeroed; what names it in errors.
+func (g *Device) newBuffer(what string, words int) (handle, error) {
+	bytes := 4 * int64(max(words, 1))
+	refuse := func(why string) error {
+		return fmt.Errorf("gpu: %s: %s: %s asked; largest buffer of %s is %s", why, what, byteCount(bytes), g.adapter.Name, byteCount(g.lim.BufferSize))
+	}
+	if bytes > g.lim.BufferSize {
+		return 0, refuse("out of memory")
+	}
+	h, err := g.d.newBuffer(what, bytes)
+	var de *driverError
+	switch {
+	case err == nil:
+		return h, nil
+	case errors.As(err, &de) && de.kind == outOfMemory:
+		return 0, refuse("out of memory")
+	case errors.As(err, &de) && de.kind == lost:
+		return 0, g.stick(err)
+	}
+	return 0, fmt.Errorf("gpu: %s (%s): %w", what, byteCount(bytes), err)
+}
+
+// byteCount prints 12.0 GiB (12884901888 bytes).
+func byteCount(n int64) string {
+	for i, u := range []string{"GiB", "MiB", "KiB"} {
+		if d := int64(1) << (30 - 10*i); n >= d {
+			return fmt.Sprintf("%.1f %s (%d bytes)", float64(n)/float64(d), u, n)
+		}
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
+
+// arena returns a's buffer, allocated at first sight.
+func (g *Device) arena(a *prog.Arena) (*arena, error) {
+	m := g.arenas[a]
+	if m == nil {
+		buf, err := g.newBuffer("arena "+a.Name(), a.Words())
+		if err != nil {
+			return nil, err
+		}
+		m = &arena{buf, a.Words()}
+		g.arenas[a] = m
+	}
+	if m.words != a.Words() {
+		return nil, fmt.Errorf("gpu: arena %s grew from %d to %d words after its first use", a.Name(), m.words, a.Words())
+	}
+	return m, nil
+}
+
+// Upload implements prog.Executor.
+func (g *Device) Upload(s *prog.Stage) error {
+	if err := g.ok(); err != nil {
+		return err
+	}
+	m, err := g.arena(s.Arena)
+	if err != nil || len(s.Words()) == 0 {
+		return err
+	}
+	if len(s.Words()) != m.words {
+		return fmt.Errorf("gpu: upload of %d words to arena %s of %d", len(s.Words()), s.Arena.Name(), m.words)
+	}
+	return g.stick(g.d.write(m.buf, 0, bytesOf(s.Words())))
+}
+
+// Write implements prog.Executor.
+func (g *Device) Write(t *prog.Tensor, src []float32) error {
+	return g.io(t, src, func(m *arena) error { return g.d.write(m.buf, 4*int64(t.Offset()), bytesOf(src)) })
+}
+
+// Read implements prog.Executor.
+func (g *Device) Read(t *prog.Tensor, dst []float32) error {
+	return g.io(t, dst, func(m *arena) error { return g.d.read(m.buf, 4*int64(t.Offset()), bytesOf(dst)) })
+}
+
+func (g *Device) io(t *prog.Tensor, data []float32, do func(m *arena) error) error {
+	if err := g.ok(); err != nil {
+		return err
+	}
+	if err := prog.CheckIO(t, len(data), true); err != nil {
+		return err
+	}
+	m, err := g.arena(t.Arena())
+	if err != nil || len(data) == 0 {
+		return err
+	}
+	return g.stick(do(m))
+}
+
+// Free implements prog.Executor. Programs that use the arena cannot run afterwards.
+func (g *Device) Free(a *prog.Arena) {
+	m := g.arenas[a]
+	if m == nil || g.d == nil {
+		return
+	}
+	for r := range g.runners {
+		if r.uses[a] {
+			r.release(fmt.Errorf("gpu: %s: arena %s is freed", r.p.Name, a.Name()))
+		}
+	}
+	g.d.freeBuffer(m.buf)
+	g.d.poll()
+	delete(g.arenas, a)
+}
+
+// Sync implements prog.Executor.
+func (g *Device) Sync() error {
+	if err := g.ok(); err != nil {
+		return err
+	}
+	return g.stick(g.d.wait())
+}
+
+// Close implements prog.Executor. The device's programs are closed with it.
+func (g *Device) Close() {
+	if g.d == nil {
+		return
+	}
+	for r := range g.runners {
+		r.release(errClosed)
+	}
+	for _, m := range g.arenas {
+		g.d.freeBuffer(m.buf)
+	}
+	for _, p := range g.pipes {
+		g.d.freePipeline(p.h)
+	}
+	g.d.close()
+	g.d, g.arenas, g.pipes = nil, nil, nil
+}
+
+func bytesOf[T float32 | uint32](s []T) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), 4*len(s))
+}

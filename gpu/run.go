@@ -1,0 +1,305 @@
+package gpu
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"innerloop/prog"
+)
+
+// pipeKey tells pipelines apart: the specialised source, and one letter a binding, r where it is only read.
+type pipeKey struct{ wgsl, access string }
+
+// pipe is a compiled pipeline, shared by every step of the device with the same source.
+type pipe struct {
+	h    handle
+	refs int // by runners
+}
+
+// keepIdle is how many pipelines stay compiled while no program uses them.
+const keepIdle = 256
+
+// runner is a program on the device. It implements prog.Runner.
+type runner struct {
+	g     *Device
+	p     *prog.Program
+	slots []handle
+	tape  handle
+	pipes []*pipe // one reference each
+	uses  map[*prog.Arena]bool
+	gone  error // why it cannot run any more; nil: it can
+}
+
+// Load implements prog.Executor. On an error it leaves nothing allocated.
+func (g *Device) Load(p *prog.Program) (_ prog.Runner, err error) {
+	if err := g.ok(); err != nil {
+		return nil, err
+	}
+	r := &runner{g: g, p: p, uses: map[*prog.Arena]bool{}, tape: g.d.newTape()}
+	var fresh []*prog.Arena // allocated by this call
+	defer func() {
+		if err == nil {
+			g.runners[r] = true
+			return
+		}
+		r.release(err)
+		for _, a := range fresh {
+			g.Free(a)
+		}
+		// Only now is the memory of what was released free again.
+		if g.err == nil {
+			g.stick(g.d.wait())
+		}
+	}()
+	for i, w := range p.Slots {
+		h, err := g.newBuffer(fmt.Sprintf("slot %d of %s", i, p.Name), w)
+		if err != nil {
+			return nil, err
+		}
+		r.slots = append(r.slots, h)
+	}
+	for i := range p.Steps {
+		for _, t := range p.Steps[i].Tensors {
+			if a := t.Arena(); a != nil && !r.uses[a] {
+				if g.arenas[a] == nil {
+					fresh = append(fresh, a)
+				}
+				if _, err := g.arena(a); err != nil {
+					return nil, err
+				}
+				r.uses[a] = true
+			}
+		}
+		if err := r.record(&p.Steps[i]); err != nil {
+			return nil, fmt.Errorf("gpu: step %d: %s: %w", i, p.Steps[i].Label(), err)
+		}
+	}
+	g.evict()
+	return r, nil
+}
+
+// bind is the range of t on the device.
+func (r *runner) bind(t *prog.Tensor) (bind, error) {
+	b := bind{off: 4 * int64(t.Offset()), n: 4 * int64(t.Len())}
+	if a := t.Arena(); a != nil {
+		b.buf = r.g.arenas[a].buf
+	} else {
+		b.buf = r.slots[t.Slot()]
+	}
+	switch lim := r.g.lim; {
+	case b.n == 0:
+		return b, fmt.Errorf("%v has no elements", t)
+	case b.off%int64(lim.OffsetAlignment) != 0:
+		return b, fmt.Errorf("%v begins at byte %d, want a multiple of %d", t, b.off, lim.OffsetAlignment)
+	}
+	return b, nil
+}
+
+// record puts one step on the tape.
+func (r *runner) record(st *prog.Step) error {
+	g := r.g
+	if st.Kernel == nil {
+		b, err := r.bind(st.Tensors[0])
+		if err != nil {
+			return err
+		}
+		return g.d.tapeClear(r.tape, b)
+	}
+	k, traits := st.Kernel, g.Info().Traits
+	if n := len(k.Binds); n > g.lim.StorageBuffers {
+		return fmt.Errorf("%d storage buffers, %s allows %d", n, g.adapter.Name, g.lim.StorageBuffers)
+	}
+	binds := make([]bind, len(st.Tensors))
+	for i, t := range st.Tensors {
+		b, err := r.bind(t)
+		if err != nil {
+			return fmt.Errorf("%s: %w", k.Binds[i].Name, err)
+		}
+		if b.n > g.lim.BindingSize {
+			return fmt.Errorf("%s: %v takes %s, largest binding of %s is %s", k.Binds[i].Name, t, byteCount(b.n), g.adapter.Name, byteCount(g.lim.BindingSize))
+		}
+		binds[i] = b
+	}
+	var grid [3]uint32
+	for i, n := range k.Grid(st.C, traits) {
+		if n < 1 || n > g.lim.WorkgroupsPerAxis {
+			return fmt.Errorf("grid %v: axis %d has %d workgroups, %s allows 1 to %d", k.Grid(st.C, traits), i, n, g.adapter.Name, g.lim.WorkgroupsPerAxis)
+		}
+		grid[i] = uint32(n)
+	}
+	src, err := g.source(k.Name, k.Consts(st.C, st.Fresh, traits))
+	if err != nil {
+		return err
+	}
+	p, err := g.pipeline(k, src)
+	if err != nil {
+		return err
+	}
+	p.refs++
+	r.pipes = append(r.pipes, p)
+	return g.d.tapeDispatch(r.tape, p.h, binds, grid)
+}
+
+// pipeline returns the pipeline of k's specialised source, compiled at first sight.
+func (g *Device) pipeline(k *prog.Kernel, src string) (*pipe, error) {
+	access := make([]byte, len(k.Binds))
+	readOnly := make([]bool, len(k.Binds))
+	for i, b := range k.Binds {
+		access[i] = 'w'
+		if b.Access == prog.Read {
+			access[i], readOnly[i] = 'r', true
+		}
+	}
+	key := pipeKey{src, string(access)}
+	if p := g.pipes[key]; p != nil {
+		return p, nil
+	}
+	if err := g.checkWorkgroup(src); err != nil {
+		return nil, err
+	}
+	h, err := g.d.newPipeline(k.Name, src, readOnly)
+	if err != nil {
+		return nil, err
+	}
+	p := &pipe{h: h}
+	g.pipes[key] = p
+	return p, nil
+}
+
+// checkWorkgroup reports a workgroup that is too large for the device: naga does not, and the driver may crash.
+func (g *Device) checkWorkgroup(src string) error {
+	w, err := workgroupOf(src)
+	if err != nil {
+		return nil // the compiler judges what this package cannot read
+	}
+	if w.memory > g.lim.WorkgroupMemory {
+		return fmt.Errorf("%d bytes of workgroup memory, %s allows %d", w.memory, g.adapter.Name, g.lim.WorkgroupMemory)
+	}
+	if n := w.size[0] * w.size[1] * w.size[2]; n > g.lim.Invocations {
+		return fmt.Errorf("%d invocations a workgroup, %s allows %d", n, g.adapter.Name, g.lim.Invocations)
+	}
+	return nil
+}
+
+// evict frees pipelines that no program uses, once there are many.
+func (g *Device) evict() {
+	idle := 0
+	for _, p := range g.pipes {
+		if p.refs == 0 {
+			idle++
+		}
+	}
+	if idle <= keepIdle {
+		return
+	}
+	for k, p := range g.pipes {
+		if p.refs == 0 {
+			g.d.freePipeline(p.h)
+			delete(g.pipes, k)
+		}
+	}
+}
+
+func (r *runner) ok() error {
+	if r.gone != nil {
+		return r.gone
+	}
+	return r.g.ok()
+}
+
+// Run implements prog.Runner.
+func (r *runner) Run() error {
+	if err := r.ok(); err != nil {
+		return err
+	}
+	if err := r.g.d.submit(r.tape, 0, len(r.p.Steps), 1); err != nil {
+		return r.g.stick(err)
+	}
+	return nil
+}
+
+// Read implements prog.Runner.
+func (r *runner) Read(t *prog.Tensor, dst []float32) error {
+	if err := r.ok(); err != nil {
+		return err
+	}
+	if err := prog.CheckIO(t, len(dst), false); err != nil {
+		return err
+	}
+	if s := t.Slot(); s < 0 || s >= len(r.slots) || t.Offset()+t.Len() > r.p.Slots[s] {
+		return fmt.Errorf("gpu: read of %v: it is not of %s", t, r.p.Name)
+	}
+	return r.g.stick(r.g.d.read(r.slots[t.Slot()], 4*int64(t.Offset()), bytesOf(dst)))
+}
+
+// Profile implements prog.Runner. Each step is repeated in one submission until that takes long enough to measure,
+// and the time of an empty submission is taken off.
+func (r *runner) Profile() ([]float64, error) {
+	if err := r.ok(); err != nil {
+		return nil, err
+	}
+	const enough, most = 2e-3, 1 << 12
+	timed := func(first, count, repeat int) (float64, error) {
+		best := math.Inf(1)
+		for range 3 {
+			start := time.Now()
+			if err := errors.Join(r.g.d.submit(r.tape, first, count, repeat), r.g.d.wait()); err != nil {
+				return 0, r.g.stick(err)
+			}
+			best = min(best, time.Since(start).Seconds())
+			if best > 10*enough {
+				break
+			}
+		}
+		return best, nil
+	}
+	if err := r.g.Sync(); err != nil {
+		return nil, err
+	}
+	empty, err := timed(0, 0, 1)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]float64, len(r.p.Steps))
+	for i := range out {
+		for n := 1; ; n *= 2 {
+			t, err := timed(i, 1, n)
+			if err != nil {
+				return nil, err
+			}
+			if t-empty >= enough || n >= most {
+				out[i] = max(0, t-empty) / float64(n)
+				break
+			}
+		}
+	}
+	return out, nil
+}
+
+// Close implements prog.Runner.
+func (r *runner) Close() {
+	if r.g.d != nil {
+		r.release(fmt.Errorf("gpu: %s: the program is closed", r.p.Name))
+	}
+}
+
+// release frees all that the runner holds; why is what later calls return.
+func (r *runner) release(why error) {
+	if r.gone != nil {
+		return
+	}
+	r.gone = why
+	d := r.g.d
+	d.freeTape(r.tape)
+	for _, h := range r.slots {
+		d.freeBuffer(h)
+	}
+	for _, p := range r.pipes {
+		p.refs--
+	}
+	r.slots, r.pipes = nil, nil
+	delete(r.g.runners, r)
+	d.poll()
+}

@@ -1,0 +1,115 @@
+// Package model is the TTT language model: its configuration, parameters and blocks, the recorded programs of
+// training, evaluation and generation, and checkpoints, all named and shaped as the official PyTorch model's.
+package model
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+)
+
+// Config describes a model. Names, meaning and defaults are those of the official model's config.json; the same
+// names are the keys of a TOML configuration's [model] table.
+type Config struct {
+	ModelType             string  `json:"model_type" toml:"-"`
+	VocabSize             int     `json:"vocab_size" toml:"vocab_size" comment:"tokens; 256 for bytes"`
+	HiddenSize            int     `json:"hidden_size" toml:"hidden_size" comment:"C, width of the residual stream"`
+	IntermediateSize      int     `json:"intermediate_size" toml:"intermediate_size" comment:"width of the SwiGLU"`
+	NumHiddenLayers       int     `json:"num_hidden_layers" toml:"num_hidden_layers"`
+	NumAttentionHeads     int     `json:"num_attention_heads" toml:"num_attention_heads" comment:"H; the head width is hidden_size / H"`
+	TTTLayerType          string  `json:"ttt_layer_type" toml:"ttt_layer_type" comment:"the inner model: linear"`
+	TTTBaseLR             float64 `json:"ttt_base_lr" toml:"ttt_base_lr" comment:"of the inner loop"`
+	MiniBatchSize         int     `json:"mini_batch_size" toml:"mini_batch_size" comment:"K, tokens of an inner step"`
+	UseGate               bool    `json:"use_gate" toml:"use_gate" comment:"multiply the TTT output by gelu(Wg x)"`
+	ShareQK               bool    `json:"share_qk" toml:"share_qk" comment:"one projection for queries and keys, told apart by convolutions"`
+	PreConv               bool    `json:"pre_conv" toml:"pre_conv" comment:"a causal convolution before the TTT layer"`
+	ConvKernel            int     `json:"conv_kernel" toml:"conv_kernel"`
+	TieWordEmbeddings     bool    `json:"tie_word_embeddings" toml:"tie_word_embeddings" comment:"the output head is the embedding"`
+	RMSNormEps            float64 `json:"rms_norm_eps" toml:"rms_norm_eps"`
+	RopeTheta             float64 `json:"rope_theta" toml:"rope_theta"`
+	InitializerRange      float64 `json:"initializer_range" toml:"initializer_range" comment:"standard deviation of the initial projections"`
+	HiddenAct             string  `json:"hidden_act" toml:"hidden_act" comment:"silu"`
+	MaxPositionEmbeddings int     `json:"max_position_embeddings" toml:"max_position_embeddings" comment:"recorded for the official code; nothing here depends on it"`
+}
+
+// DefaultConfig is the small byte model that trains out of the box.
+func DefaultConfig() Config {
+	return Config{
+		ModelType: "ttt", VocabSize: 256, HiddenSize: 128, IntermediateSize: 344, NumHiddenLayers: 2, NumAttentionHeads: 4,
+		TTTLayerType: "linear", TTTBaseLR: 1, MiniBatchSize: 16, ConvKernel: 4, TieWordEmbeddings: true,
+		RMSNormEps: 1e-6, RopeTheta: 10000, InitializerRange: 0.02, HiddenAct: "silu", MaxPositionEmbeddings: 2048,
+	}
+}
+
+// HeadDim is F, the width of a head.
+func (c Config) HeadDim() int { return c.HiddenSize / c.NumAttentionHeads }
+
+// largest bounds every dimension, so that products of two fit an int and no typing error asks for all memory.
+const largest = 1 << 20
+
+// Validate reports the first thing that is wrong with the configuration.
+func (c Config) Validate() error {
+	for _, d := range []struct {
+		name string
+		v    int
+	}{
+		{"vocab_size", c.VocabSize}, {"hidden_size", c.HiddenSize}, {"intermediate_size", c.IntermediateSize},
+		{"num_hidden_layers", c.NumHiddenLayers}, {"num_attention_heads", c.NumAttentionHeads},
+		{"mini_batch_size", c.MiniBatchSize}, {"conv_kernel", c.ConvKernel},
+	} {
+		if d.v < 1 || d.v > largest {
+			return fmt.Errorf("model: %s %d, want 1 to %d", d.name, d.v, largest)
+		}
+	}
+	for _, f := range []struct {
+		name   string
+		v      float64
+		lo, hi float64
+	}{
+		{"rms_norm_eps", c.RMSNormEps, 0, 1}, {"rope_theta", c.RopeTheta, 1, 1e12}, {"ttt_base_lr", c.TTTBaseLR, 0, 1e3},
+		{"initializer_range", c.InitializerRange, 0, 1e3},
+	} {
+		if math.IsNaN(f.v) || f.v < f.lo || f.v > f.hi {
+			return fmt.Errorf("model: %s %g, want %g to %g", f.name, f.v, f.lo, f.hi)
+		}
+	}
+	if c.HiddenSize%c.NumAttentionHeads != 0 {
+		return fmt.Errorf("model: hidden_size %d is not a multiple of num_attention_heads %d", c.HiddenSize, c.NumAttentionHeads)
+	}
+	if f := c.HeadDim(); f%2 != 0 {
+		return fmt.Errorf("model: head_dim %d (hidden_size %d / num_attention_heads %d) is odd, want even: rotary embedding turns pairs", f, c.HiddenSize, c.NumAttentionHeads)
+	}
+	if c.TTTLayerType != "linear" {
+		return fmt.Errorf("model: ttt_layer_type %q, want \"linear\"", c.TTTLayerType)
+	}
+	if c.HiddenAct != "silu" {
+		return fmt.Errorf("model: hidden_act %q, want \"silu\"", c.HiddenAct)
+	}
+	if c.ModelType != "ttt" {
+		return fmt.Errorf("model: model_type %q, want \"ttt\"", c.ModelType)
+	}
+	return nil
+}
+
+// ParseConfig reads a config.json; keys that it leaves out have the official defaults, and keys that are not the
+// model's (tokens' ids, library versions) are passed over. Errors carry name, the file's.
+func ParseConfig(name string, b []byte) (Config, error) {
+	c := DefaultConfig()
+	if err := json.Unmarshal(b, &c); err != nil {
+		return c, fmt.Errorf("%s: %w", name, err)
+	}
+	if err := c.Validate(); err != nil {
+		return c, fmt.Errorf("%s: %w", name, err)
+	}
+	return c, nil
+}
+
+// LoadConfig reads a config.json from a file.
+func LoadConfig(path string) (Config, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, err
+	}
+	return ParseConfig(path, b)
+}

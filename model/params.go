@@ -1,0 +1,190 @@
+package model
+
+import (
+	"fmt"
+	"hash/fnv"
+	"math"
+	"math/rand/v2"
+	"strings"
+
+	"innerloop/prog"
+	"innerloop/ttt"
+)
+
+// Params are a model's parameters: tensors of one arena, those that weight decay touches (rank >= 2) first, so that
+// the optimiser is one dispatch. Their order for people and files is the official state dict's.
+type Params struct {
+	Config Config
+	Arena  *prog.Arena // parameters
+	Grads  *prog.Arena // of the same layout
+	Decay  int         // words of Arena that weight decay touches
+
+	names  []string
+	embed  *prog.Tensor // [V,C]
+	head   *prog.Tensor // [V,C]: embed where tied
+	norm   *prog.Tensor // [C]
+	layers []layerParams
+}
+
+type layerParams struct {
+	convNorm, convW, convB     *prog.Tensor // [C], [C,1,W], [C]; with pre_conv
+	seqNorm                    *prog.Tensor // [C]
+	q, k, v, o, g              *prog.Tensor // [C,C]; k not with share_qk, g with use_gate
+	convQW, convQB             *prog.Tensor // [C,1,W], [C]; with share_qk
+	convKW, convKB             *prog.Tensor
+	lrW, lrB                   *prog.Tensor // [H,1,C], [H,1]
+	tok                        *prog.Tensor // [K]
+	scan                       ttt.LinearParams
+	postW, postB               *prog.Tensor // [C]
+	ffnNorm                    *prog.Tensor // [C]
+	gateProj, upProj, downProj *prog.Tensor // [I,C], [I,C], [C,I]
+}
+
+// shapes lists every parameter with its shape in the official state dict's order.
+func shapes(c Config) (names []string, dims [][]int) {
+	add := func(name string, d ...int) { names, dims = append(names, name), append(dims, d) }
+	h, f, w := c.NumAttentionHeads, c.HeadDim(), c.HiddenSize
+	add("model.embed_tokens.weight", c.VocabSize, w)
+	for i := range c.NumHiddenLayers {
+		l := fmt.Sprintf("model.layers.%d.", i)
+		s := l + "seq_modeling_block."
+		add(s+"W1", h, f, f)
+		add(s+"b1", h, 1, f)
+		add(s+"ttt_norm_weight", h, f)
+		add(s+"ttt_norm_bias", h, f)
+		add(s+"learnable_ttt_lr_weight", h, 1, w)
+		add(s+"learnable_ttt_lr_bias", h, 1)
+		add(s+"learnable_token_idx", c.MiniBatchSize)
+		add(s+"q_proj.weight", w, w)
+		if c.ShareQK {
+			add(s+"conv_q.weight", w, 1, c.ConvKernel)
+			add(s+"conv_q.bias", w)
+			add(s+"conv_k.weight", w, 1, c.ConvKernel)
+			add(s+"conv_k.bias", w)
+		} else {
+			add(s+"k_proj.weight", w, w)
+		}
+		add(s+"v_proj.weight", w, w)
+		add(s+"o_proj.weight", w, w)
+		if c.UseGate {
+			add(s+"g_proj.weight", w, w)
+		}
+		add(s+"post_norm.weight", w)
+		add(s+"post_norm.bias", w)
+		add(l+"mlp.gate_proj.weight", c.IntermediateSize, w)
+		add(l+"mlp.up_proj.weight", c.IntermediateSize, w)
+		add(l+"mlp.down_proj.weight", w, c.IntermediateSize)
+		if c.PreConv {
+			add(l+"conv.norm.weight", w)
+			add(l+"conv.conv.weight", w, 1, c.ConvKernel)
+			add(l+"conv.conv.bias", w)
+		}
+		add(l+"seq_norm.weight", w)
+		add(l+"ffn_norm.weight", w)
+	}
+	add("model.norm.weight", w)
+	if !c.TieWordEmbeddings {
+		add("lm_head.weight", c.VocabSize, w)
+	}
+	return names, dims
+}
+
+// NewParams lays out the parameters of a valid configuration.
+func NewParams(c Config) (*Params, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	p := &Params{Config: c, Arena: prog.NewArena("params")}
+	names, dims := shapes(c)
+	p.names = names
+	for _, decayed := range []bool{true, false} {
+		for i, n := range names {
+			if (len(dims[i]) >= 2) == decayed {
+				p.Arena.Add(n, prog.F32, dims[i]...)
+			}
+		}
+		if decayed {
+			p.Decay = p.Arena.Words()
+		}
+	}
+	p.Grads = p.Arena.Mirror("grads")
+	p.Arena.WithGrad(p.Grads)
+	at := p.Arena.Lookup
+	p.embed, p.head, p.norm = at("model.embed_tokens.weight"), at("lm_head.weight"), at("model.norm.weight")
+	if c.TieWordEmbeddings {
+		p.head = p.embed
+	}
+	for i := range c.NumHiddenLayers {
+		l := fmt.Sprintf("model.layers.%d.", i)
+		s := l + "seq_modeling_block."
+		p.layers = append(p.layers, layerParams{
+			convNorm: at(l + "conv.norm.weight"), convW: at(l + "conv.conv.weight"), convB: at(l + "conv.conv.bias"),
+			seqNorm: at(l + "seq_norm.weight"),
+			q:       at(s + "q_proj.weight"), k: at(s + "k_proj.weight"), v: at(s + "v_proj.weight"),
+			o: at(s + "o_proj.weight"), g: at(s + "g_proj.weight"),
+			convQW: at(s + "conv_q.weight"), convQB: at(s + "conv_q.bias"), convKW: at(s + "conv_k.weight"), convKB: at(s + "conv_k.bias"),
+			lrW: at(s + "learnable_ttt_lr_weight"), lrB: at(s + "learnable_ttt_lr_bias"), tok: at(s + "learnable_token_idx"),
+			scan:  ttt.LinearParams{W1: at(s + "W1"), B1: at(s + "b1"), Gamma: at(s + "ttt_norm_weight"), Beta: at(s + "ttt_norm_bias")},
+			postW: at(s + "post_norm.weight"), postB: at(s + "post_norm.bias"),
+			ffnNorm:  at(l + "ffn_norm.weight"),
+			gateProj: at(l + "mlp.gate_proj.weight"), upProj: at(l + "mlp.up_proj.weight"), downProj: at(l + "mlp.down_proj.weight"),
+		})
+	}
+	return p, nil
+}
+
+// Names lists the parameters in the official state dict's order.
+func (p *Params) Names() []string { return p.names }
+
+// Lookup returns the parameter of that name, or nil.
+func (p *Params) Lookup(name string) *prog.Tensor { return p.Arena.Lookup(name) }
+
+// Count is the number of parameters, padding not counted.
+func (p *Params) Count() int {
+	n := 0
+	for _, t := range p.Arena.Tensors() {
+		n += t.Len()
+	}
+	return n
+}
+
+// Init fills the parameters on ex with the original's initial values: projections, embedding, W1 and the
+// learning-rate gate normal, norms one, biases zero, convolutions uniform as PyTorch's Conv1d. Each parameter has a
+// random stream of its own, of seed and name, so that an option does not change the others' values.
+func (p *Params) Init(ex prog.Executor, seed uint64) error {
+	for _, t := range p.Arena.Tensors() {
+		v := make([]float32, t.Len())
+		p.initial(t, seed, v)
+		if err := ex.Write(t, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Params) initial(t *prog.Tensor, seed uint64, v []float32) {
+	name := t.Name()
+	hash := fnv.New64a()
+	hash.Write([]byte(name))
+	r := rand.New(rand.NewPCG(seed, hash.Sum64()))
+	normal := func(std float64) {
+		for i := range v {
+			v[i] = float32(std * r.NormFloat64())
+		}
+	}
+	switch part := name[strings.LastIndexByte(name, '.')+1:]; {
+	case strings.Contains(name, "conv.conv.") || strings.Contains(name, "conv_q.") || strings.Contains(name, "conv_k."):
+		bound := 1 / math.Sqrt(float64(p.Config.ConvKernel)) // fan-in of a depthwise kernel
+		for i := range v {
+			v[i] = float32(bound * (2*r.Float64() - 1))
+		}
+	case part == "W1" || part == "W2" || part == "learnable_ttt_lr_weight":
+		normal(0.02)
+	case part == "ttt_norm_weight" || strings.HasSuffix(name, "norm.weight"):
+		for i := range v {
+			v[i] = 1
+		}
+	case part == "weight":
+		normal(p.Config.InitializerRange)
+	}
+}

@@ -1,0 +1,289 @@
+package op
+
+import (
+	"math/rand/v2"
+	"slices"
+
+	"innerloop/internal/blas"
+	"innerloop/prog"
+)
+
+// matmulC are the constants of a product: out[M,N] sums K terms, Batch times over, on matrices that follow each other.
+type matmulC struct {
+	Batch   int `wgsl:"-"` // the grid's z axis
+	M, N, K int
+}
+
+// matmulAnyC are the constants of the product that takes every shape.
+type matmulAnyC struct {
+	Batch          int `wgsl:"-"`
+	M, N, K        int
+	TransA, TransB bool // a is [K,M]; b is [N,K]
+}
+
+// The references' work items are blocks of rows of out: small enough to share out among processors, large enough to
+// use again what the caches hold. matmul_tn turns a block's columns of a into rows, each element once.
+const (
+	matmulRows   = 32
+	matmulRowsTN = 16
+)
+
+// The fast kernels read and write vec4 along the last axes of a, b and out, which have to be multiples of 4: K and N,
+// of matmul_tn M and N. matmul_any does all else.
+var (
+	matmulNNK = defineMatmul("matmul_nn", matmulRows, blas.ScratchNN, matmulNN[float32], matmulNN[float64],
+		func(r *rand.Rand) matmulC {
+			return matmulC{1 + r.IntN(3), sampleDim(r), 4 * sampleDim(r), 4 * sampleDim(r)}
+		})
+	matmulNTK = defineMatmul("matmul_nt", matmulRows, blas.ScratchNT, matmulNT[float32], matmulNT[float64],
+		func(r *rand.Rand) matmulC {
+			return matmulC{1 + r.IntN(3), sampleDim(r), 4 * sampleDim(r), 4 * sampleDim(r)}
+		})
+	matmulTNK = defineMatmul("matmul_tn", matmulRowsTN, blas.ScratchTN, matmulTN[float32], matmulTN[float64],
+		func(r *rand.Rand) matmulC {
+			return matmulC{1 + r.IntN(3), 4 * sampleDim(r), 4 * sampleDim(r), sampleDim(r)}
+		})
+	matmulAnyK = define(prog.Spec[matmulAnyC]{
+		Name:  "matmul_any",
+		Binds: matmulBinds,
+		Lens:  func(c matmulAnyC) []int { return c.base().lens() },
+		Items: func(c matmulAnyC) int { return c.base().items(c.rows()) },
+		Scratch: func(c matmulAnyC) int {
+			m := min(c.M, c.rows())
+			switch {
+			case c.TransA:
+				return blas.ScratchTN(m, c.N, c.K)
+			case c.TransB:
+				return blas.ScratchNT(m, c.N, c.K)
+			}
+			return blas.ScratchNN(m, c.N, c.K)
+		},
+		Flops: func(c matmulAnyC) float64 { return c.base().flops() },
+		Grid:  func(c matmulAnyC, t prog.Traits) [3]int { return matmulAnyTile(c, t).grid(c.base()) },
+		Tune: func(c matmulAnyC, t prog.Traits) map[string]any {
+			w := matmulAnyTile(c, t)
+			return map[string]any{"WX": w.wx, "WY": w.wy}
+		},
+		Overwrites: true,
+		F32:        matmulAny[float32],
+		F64:        matmulAny[float64],
+		Sample: func(r *rand.Rand) matmulAnyC {
+			form := r.IntN(3)
+			return matmulAnyC{1 + r.IntN(3), sampleDim(r), sampleDim(r), sampleDim(r), form == 1, form == 2}
+		},
+	})
+	matmulBinds = []prog.Binding{prog.In("a"), prog.In("b"), prog.Acc("out")}
+)
+
+func defineMatmul(name string, rows int, scratch func(m, n, k int) int, f32 func(matmulC, *prog.Args[float32], []float32, int, int),
+	f64 func(matmulC, *prog.Args[float64], []float64, int, int), sample func(r *rand.Rand) matmulC) prog.Typed[matmulC] {
+	return define(prog.Spec[matmulC]{
+		Name:    name,
+		Binds:   matmulBinds,
+		Lens:    matmulC.lens,
+		Items:   func(c matmulC) int { return c.items(rows) },
+		Scratch: func(c matmulC) int { return scratch(min(c.M, rows), c.N, c.K) },
+		Flops:   matmulC.flops,
+		Grid:    func(c matmulC, t prog.Traits) [3]int { return matmulTile(c, t).grid(c) },
+		Tune: func(c matmulC, t prog.Traits) map[string]any {
+			w := matmulTile(c, t)
+			return map[string]any{"TM": w.tm, "TN": w.tn, "WX": w.wx, "WY": w.wy}
+		},
+		Overwrites: true,
+		F32:        f32,
+		F64:        f64,
+		Sample:     sample,
+	})
+}
+
+func (c matmulC) lens() []int {
+	return []int{c.Batch * c.M * c.K, c.Batch * c.K * c.N, c.Batch * c.M * c.N}
+}
+func (c matmulC) items(rows int) int { return c.Batch * prog.CeilDiv(c.M, rows) }
+func (c matmulC) flops() float64     { return 2 * float64(c.Batch*c.M) * float64(c.N) * float64(c.K) }
+
+func (c matmulAnyC) base() matmulC { return matmulC{c.Batch, c.M, c.N, c.K} }
+func (c matmulAnyC) rows() int {
+	if c.TransA {
+		return matmulRowsTN
+	}
+	return matmulRows
+}
+
+// matmulShape is how a shader shares out: an invocation does tm x tn elements, a workgroup is wx x wy invocations.
+type matmulShape struct{ tm, tn, wx, wy int }
+
+func (w matmulShape) grid(c matmulC) [3]int {
+	return [3]int{prog.CeilDiv(c.N, w.tn*w.wx), prog.CeilDiv(c.M, w.tm*w.wy), c.Batch}
+}
+
+// fit makes the workgroup 64 invocations, as square as leaves none of them without work where c allows that.
+func (w matmulShape) fit(c matmulC) matmulShape {
+	w.wx, w.wy = 8, 8
+	for w.wx > 1 && w.wx/2*w.tn >= c.N {
+		w.wx, w.wy = w.wx/2, w.wy*2
+	}
+	for w.wy > 1 && w.wy/2*w.tm >= c.M {
+		w.wy /= 2
+		if w.wx*w.tn < c.N {
+			w.wx *= 2
+		}
+	}
+	return w
+}
+
+// matmulTile gives each invocation 8 x 8 elements, the most that registers hold, or 4 x 4 where a GPU would
+// otherwise have too few invocations to be busy: the gradient of a weight is small and its sums are long.
+func matmulTile(c matmulC, t prog.Traits) matmulShape {
+	const busy = 8192 // invocations
+	w := matmulShape{tm: 8, tn: 8}
+	if !t.Software && c.Batch*prog.CeilDiv(c.M, 8)*prog.CeilDiv(c.N, 8) < busy {
+		w = matmulShape{tm: 4, tn: 4}
+	}
+	if c.M <= 4 {
+		w.tm = 4
+	}
+	if c.N <= 4 {
+		w.tn = 4
+	}
+	return w.fit(c)
+}
+
+func matmulAnyTile(c matmulAnyC, _ prog.Traits) matmulShape {
+	return matmulShape{tm: 4, tn: 4}.fit(c.base())
+}
+
+// MatMul records out = a·b for matrices a [M,K] and b [K,N], out [M,N], or for batches of them: [B,M,K] and [B,K,N],
+// out [B,M,N]. With transA a is [.., K,M], with transB b is [.., N,K]; not both.
+func MatMul(r *prog.Recorder, a, b *prog.Tensor, transA, transB bool) *prog.Tensor {
+	return namedMatMul(r, "matmul", a, b, transA, transB)
+}
+
+func namedMatMul(r *prog.Recorder, name string, a, b *prog.Tensor, transA, transB bool) *prog.Tensor {
+	sa, sb := a.Shape(), b.Shape()
+	if len(sa) != len(sb) || len(sa) != 2 && len(sa) != 3 || len(sa) == 3 && sa[0] != sb[0] {
+		r.Failf("op: MatMul of %v and %v: want two matrices or two equal batches of them", a, b)
+	}
+	if transA && transB {
+		r.Failf("op: MatMul of %v and %v, both transposed: transpose the product of b and a instead", a, b)
+	}
+	c := matmulC{1, a.Dim(-2), b.Dim(-1), a.Dim(-1)}
+	if len(sa) == 3 {
+		c.Batch = sa[0]
+	}
+	kb := b.Dim(-2)
+	if transA {
+		c.M, c.K = c.K, c.M
+	}
+	if transB {
+		c.N, kb = kb, c.N
+	}
+	if kb != c.K {
+		r.Failf("op: MatMul of %v and %v (transposed: %v, %v): inner extents %d and %d differ", a, b, transA, transB, c.K, kb)
+	}
+	shape := []int{c.M, c.N}
+	if len(sa) == 3 {
+		shape = []int{c.Batch, c.M, c.N}
+	}
+	out := r.Temp(name, shape...)
+	matmul(r, c, a, b, out, transA, transB)
+	r.Tape(func() {
+		dout := r.Grad(out)
+		if r.WantsGrad(a) {
+			ca := matmulC{c.Batch, c.M, c.K, c.N}
+			switch {
+			case transA: // da [K,M] = b·doutᵀ
+				matmul(r, matmulC{c.Batch, c.K, c.M, c.N}, b, dout, r.Grad(a), false, true)
+			case transB: // da = dout·b
+				matmul(r, ca, dout, b, r.Grad(a), false, false)
+			default: // da = dout·bᵀ
+				matmul(r, ca, dout, b, r.Grad(a), false, true)
+			}
+		}
+		if r.WantsGrad(b) {
+			cb := matmulC{c.Batch, c.K, c.N, c.M}
+			switch {
+			case transA: // db = a·dout
+				matmul(r, cb, a, dout, r.Grad(b), false, false)
+			case transB: // db [N,K] = doutᵀ·a
+				matmul(r, matmulC{c.Batch, c.N, c.K, c.M}, dout, a, r.Grad(b), true, false)
+			default: // db = aᵀ·dout
+				matmul(r, cb, a, dout, r.Grad(b), true, false)
+			}
+		}
+	}, out)
+	return out
+}
+
+// Linear records out = x·wᵀ over the last axis. x is [...,I], w is [O,I], out [...,O].
+func Linear(r *prog.Recorder, x, w *prog.Tensor) *prog.Tensor {
+	if len(w.Shape()) != 2 || x.Dim(-1) != w.Dim(1) {
+		r.Failf("op: Linear of %v: weight %v, want [out %d]", x, w, x.Dim(-1))
+	}
+	out := namedMatMul(r, "linear", x.Rows(), w, false, true)
+	shape := slices.Clone(x.Shape())
+	shape[len(shape)-1] = w.Dim(0)
+	return out.Reshape(shape...)
+}
+
+// matmul records out += a·b with the kernel that suits the shape.
+func matmul(r *prog.Recorder, c matmulC, a, b, out *prog.Tensor, transA, transB bool) {
+	if c.Batch > prog.DefaultTraits.MaxWorkgroupsAxis {
+		r.Failf("op: matmul: batch of %d, want at most %d", c.Batch, prog.DefaultTraits.MaxWorkgroupsAxis)
+	}
+	lastA := c.K
+	if transA {
+		lastA = c.M
+	}
+	switch {
+	case c.N%4 != 0 || lastA%4 != 0:
+		matmulAnyK.Dispatch(r, matmulAnyC{c.Batch, c.M, c.N, c.K, transA, transB}, a, b, out)
+	case transA:
+		matmulTNK.Dispatch(r, c, a, b, out)
+	case transB:
+		matmulNTK.Dispatch(r, c, a, b, out)
+	default:
+		matmulNNK.Dispatch(r, c, a, b, out)
+	}
+}
+
+// rowBlock is item i's part of the product: of which batch, the first row and the number of rows.
+func (c matmulC) rowBlock(i, rows int) (z, row, n int) {
+	blocks := prog.CeilDiv(c.M, rows)
+	row = i % blocks * rows
+	return i / blocks, row, min(rows, c.M-row)
+}
+
+func matmulNN[F prog.Float](c matmulC, a *prog.Args[F], scratch []F, lo, hi int) {
+	for i := lo; i < hi; i++ {
+		z, row, n := c.rowBlock(i, matmulRows)
+		at := z*c.M + row
+		blas.NN(a.F[2][at*c.N:][:n*c.N], a.F[0][at*c.K:][:n*c.K], a.F[1][z*c.K*c.N:][:c.K*c.N], n, c.N, c.K, !a.Fresh(2), scratch)
+	}
+}
+
+func matmulNT[F prog.Float](c matmulC, a *prog.Args[F], scratch []F, lo, hi int) {
+	for i := lo; i < hi; i++ {
+		z, row, n := c.rowBlock(i, matmulRows)
+		at := z*c.M + row
+		blas.NT(a.F[2][at*c.N:][:n*c.N], a.F[0][at*c.K:][:n*c.K], a.F[1][z*c.K*c.N:][:c.K*c.N], n, c.N, c.K, !a.Fresh(2), scratch)
+	}
+}
+
+func matmulTN[F prog.Float](c matmulC, a *prog.Args[F], scratch []F, lo, hi int) {
+	for i := lo; i < hi; i++ {
+		z, row, n := c.rowBlock(i, matmulRowsTN)
+		blas.TN(a.F[2][(z*c.M+row)*c.N:][:n*c.N], a.F[0][z*c.K*c.M+row:(z+1)*c.K*c.M], c.M, a.F[1][z*c.K*c.N:][:c.K*c.N], n, c.N, c.K, !a.Fresh(2), scratch)
+	}
+}
+
+func matmulAny[F prog.Float](c matmulAnyC, a *prog.Args[F], scratch []F, lo, hi int) {
+	switch {
+	case c.TransA:
+		matmulTN(c.base(), a, scratch, lo, hi)
+	case c.TransB:
+		matmulNT(c.base(), a, scratch, lo, hi)
+	default:
+		matmulNN(c.base(), a, scratch, lo, hi)
+	}
+}

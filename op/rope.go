@@ -1,0 +1,178 @@
+package op
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"innerloop/prog"
+)
+
+type ropeC struct {
+	N int // tokens
+	L int // tokens of a sequence
+	P int // rows of the table
+	H int // heads
+	F int // head width
+}
+
+func (c ropeC) width() int { return c.H * c.F }
+
+var (
+	ropeFwdK = define(prog.Spec[ropeC]{
+		Name: "rope_fwd",
+		Binds: []prog.Binding{prog.In("q"), prog.In("k"), prog.In("v"), prog.In("lr"), prog.In("table"),
+			prog.Out("out")},
+		Lens: func(c ropeC) []int {
+			n := c.N * c.width()
+			return []int{n, n, n, c.N * c.H, c.P * c.F, 3*n + c.N*c.H}
+		},
+		Items:  func(c ropeC) int { return c.N },
+		Flops:  func(c ropeC) float64 { return 6 * float64(c.N*c.width()) },
+		Grid:   func(c ropeC, t prog.Traits) [3]int { return prog.Grid1(c.N, t) },
+		Tune:   rowWG[ropeC],
+		F32:    ropeFwd[float32],
+		F64:    ropeFwd[float64],
+		Sample: sampleRope,
+	})
+	ropeBwdK = define(prog.Spec[ropeC]{
+		Name: "rope_bwd",
+		Binds: []prog.Binding{prog.In("table"), prog.In("dout"), prog.Acc("dq"), prog.Acc("dk"), prog.Acc("dv"),
+			prog.Acc("dlr")},
+		Lens: func(c ropeC) []int {
+			n := c.N * c.width()
+			return []int{c.P * c.F, 3*n + c.N*c.H, n, n, n, c.N * c.H}
+		},
+		Items:  func(c ropeC) int { return c.N },
+		Flops:  func(c ropeC) float64 { return 6 * float64(c.N*c.width()) },
+		Grid:   func(c ropeC, t prog.Traits) [3]int { return prog.Grid1(c.N, t) },
+		Tune:   rowWG[ropeC],
+		F32:    ropeBwd[float32],
+		F64:    ropeBwd[float64],
+		Sample: sampleRope,
+	})
+)
+
+func sampleRope(r *rand.Rand) ropeC {
+	l := sampleDim(r)
+	p := l
+	if r.IntN(2) == 0 {
+		p = 1 + r.IntN(20)
+	}
+	return ropeC{N: l * (1 + r.IntN(3)), L: l, P: p, H: 1 + r.IntN(4), F: 2 * (1 + r.IntN(40))}
+}
+
+// RoPEOptions are the sizes that the tensors of RoPE do not tell.
+type RoPEOptions struct {
+	SeqLen int // tokens of a sequence
+	Heads  int // heads of equal width in a token's channels
+	Period int // positions repeat after so many tokens; 0: they do not
+}
+
+// Positions is the number of distinct positions: the rows of RoPE's table.
+func (o RoPEOptions) Positions() int {
+	if o.Period == 0 {
+		return o.SeqLen
+	}
+	return o.Period
+}
+
+// RoPETable fills dst, of p*f elements, with the table [p, f/2, 2] that RoPE reads: cosine and sine of
+// pos * theta^(-2i/f) for position pos and pair i of a head of width f (Su et al. 2021, arXiv 2104.09864). The host
+// computes it in float64, because sine and cosine of large angles are inexact on a GPU.
+func RoPETable(dst []float32, p, f int, theta float64) {
+	if len(dst) != p*f || f%2 != 0 {
+		panic(fmt.Sprintf("op: rope table [%d,%d,2] in %d elements, want %d and an even head width", p, f/2, len(dst), p*f))
+	}
+	for pos := range p {
+		for i := 0; i < f; i += 2 {
+			sin, cos := math.Sincos(float64(pos) * math.Pow(theta, -float64(i)/float64(f)))
+			dst[pos*f+i], dst[pos*f+i+1] = float32(cos), float32(sin)
+		}
+	}
+}
+
+// RoPE records the rotary embedding of q and k and packs what the scan of a TTT layer reads into one buffer, because
+// a shader has few bindings: out [N, 3C+H] has the rows [q rotated | k rotated | v | lr]. q, k and v are [...,C] of N
+// tokens, whole sequences of o.SeqLen, C = o.Heads * F channels; lr is [...,o.Heads]; table is [P, F/2, 2] with P =
+// o.Positions(), filled by RoPETable, and has no gradient. A token's position is its index in its sequence mod P.
+// Channels 2i and 2i+1 of a head are a pair: (a, b) becomes (a cos - b sin, a sin + b cos).
+func RoPE(r *prog.Recorder, q, k, v, lr, table *prog.Tensor, o RoPEOptions) *prog.Tensor {
+	w := q.Dim(-1)
+	n := q.Len() / w
+	switch {
+	case o.Heads <= 0 || w%o.Heads != 0:
+		r.Failf("rope: %d channels for %d heads", w, o.Heads)
+	case w/o.Heads%2 != 0:
+		r.Failf("rope: head width %d is odd: channels rotate in pairs", w/o.Heads)
+	case o.SeqLen <= 0 || n%o.SeqLen != 0:
+		r.Failf("rope: %d tokens are no whole sequences of %d", n, o.SeqLen)
+	case o.Period < 0:
+		r.Failf("rope: period %d", o.Period)
+	}
+	c := ropeC{N: n, L: o.SeqLen, P: o.Positions(), H: o.Heads, F: w / o.Heads}
+	out := r.Temp("rope", n, 3*w+o.Heads)
+	ropeFwdK.Dispatch(r, c, q, k, v, lr, table, out)
+	r.Tape(func() {
+		ropeBwdK.Dispatch(r, c, table, r.Grad(out), r.Grad(q), r.Grad(k), r.Grad(v), r.Grad(lr))
+	}, out)
+	return out
+}
+
+func ropeFwd[F prog.Float](c ropeC, a *prog.Args[F], _ []F, lo, hi int) {
+	q, k, v, lr, table, out := a.F[0], a.F[1], a.F[2], a.F[3], a.F[4], a.F[5]
+	w := c.width()
+	for n := lo; n < hi; n++ {
+		pos := n % c.L % c.P
+		t := table[pos*c.F : (pos+1)*c.F]
+		or := out[n*(3*w+c.H) : (n+1)*(3*w+c.H)]
+		for h := range c.H {
+			at := h * c.F
+			ropeHead(or[at:at+c.F], q[n*w+at:n*w+at+c.F], t)
+			ropeHead(or[w+at:w+at+c.F], k[n*w+at:n*w+at+c.F], t)
+		}
+		copy(or[2*w:3*w], v[n*w:])
+		copy(or[3*w:], lr[n*c.H:])
+	}
+}
+
+// ropeHead rotates the pairs of one head by the angles of one row of the table.
+func ropeHead[F prog.Float](dst, src, t []F) {
+	for i := 0; i+1 < len(src); i += 2 {
+		cos, sin := t[i], t[i+1]
+		dst[i], dst[i+1] = src[i]*cos-src[i+1]*sin, src[i]*sin+src[i+1]*cos
+	}
+}
+
+func ropeBwd[F prog.Float](c ropeC, a *prog.Args[F], _ []F, lo, hi int) {
+	table, dout, dq, dk, dv, dlr := a.F[0], a.F[1], a.F[2], a.F[3], a.F[4], a.F[5]
+	w := c.width()
+	for n := lo; n < hi; n++ {
+		pos := n % c.L % c.P
+		t := table[pos*c.F : (pos+1)*c.F]
+		gr := dout[n*(3*w+c.H) : (n+1)*(3*w+c.H)]
+		for h := range c.H {
+			at := h * c.F
+			ropeHeadBwd(dq[n*w+at:n*w+at+c.F], gr[at:at+c.F], t)
+			ropeHeadBwd(dk[n*w+at:n*w+at+c.F], gr[w+at:w+at+c.F], t)
+		}
+		addTo(dv[n*w:(n+1)*w], gr[2*w:3*w])
+		addTo(dlr[n*c.H:(n+1)*c.H], gr[3*w:])
+	}
+}
+
+// ropeHeadBwd adds the gradient of one head, rotated back.
+func ropeHeadBwd[F prog.Float](dst, g, t []F) {
+	for i := 0; i+1 < len(g); i += 2 {
+		cos, sin := t[i], t[i+1]
+		dst[i] += g[i]*cos + g[i+1]*sin
+		dst[i+1] += g[i+1]*cos - g[i]*sin
+	}
+}
+
+// addTo adds src to dst.
+func addTo[F prog.Float](dst, src []F) {
+	for i, v := range src {
+		dst[i] += v
+	}
+}

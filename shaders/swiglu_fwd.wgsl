@@ -1,0 +1,26 @@
+// out[i] = silu(gate[i]) * up[i],  silu(z) = z * s,  s = 1/(1 + exp(-z)).
+// reference: op/swiglu.go swigluFwd
+override N: u32 = 4u;  // elements
+override WG: u32 = 64u;
+override PER: u32 = 4u;  // elements an invocation
+@group(0) @binding(0) var<storage, read> gate: array<f32>;
+@group(0) @binding(1) var<storage, read> up: array<f32>;
+@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+
+// logistic returns s = 1/(1+exp(-x)) and s*(1-s); its exponential cannot overflow.
+fn logistic(x: f32) -> vec2<f32> {
+  let e = exp(-abs(x));
+  let d = 1.0 / (1.0 + e);
+  return vec2<f32>(select(d, e * d, x < 0.0), e * d * d);
+}
+
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) id: u32) {
+  let first = (wg.y * nwg.x + wg.x) * (WG * PER) + id;
+  for (var j = 0u; j < PER; j++) {
+    let i = first + j * WG;
+    if (i >= N) { break; }
+    let z = gate[i];
+    out[i] = z * logistic(z).x * up[i];
+  }
+}

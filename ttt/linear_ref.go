@@ -1,0 +1,338 @@
+package ttt
+
+import "innerloop/prog"
+
+// carve hands out consecutive parts of a scratch slice.
+type carve[F prog.Float] struct{ s []F }
+
+func (c *carve[F]) take(n int) []F {
+	p := c.s[:n:n]
+	c.s = c.s[n:]
+	return p
+}
+
+// linearBatch is one mini-batch of one head: its inputs and what the forward pass makes of them.
+type linearBatch[F prog.Float] struct {
+	n                   int // tokens, at most K
+	k, q                []F // [K,F]
+	xhat, g             []F // [K,F] of the inner LayerNorm and loss at Z
+	zb                  []F // [K,F]: Zb, then its normalised form
+	a, m                []F // [K,K]: 1 + Q Kᵀ and M = E * a
+	s, sb               []F // [K] standard deviations at Z and Zb
+	gamma, beta, target []F // [F], [F], [F] (one token's v - k, refilled for each)
+}
+
+func newLinearBatch[F prog.Float](c linearC, s *carve[F]) linearBatch[F] {
+	kf, kk := c.K*c.F, c.K*c.K
+	return linearBatch[F]{
+		k: s.take(kf), q: s.take(kf), xhat: s.take(kf), g: s.take(kf), zb: s.take(kf), a: s.take(kk), m: s.take(kk),
+		s: s.take(c.K), sb: s.take(c.K), target: s.take(c.F),
+	}
+}
+
+// token is the row of xs of token i of mini-batch t of sequence b.
+func (c linearC) token(b, t, i int) int { return (b*c.L + t*c.K + i) * c.row() }
+
+// load gathers mini-batch t of (b,h) and computes Z, xhat, G, 1 + Q Kᵀ and M under state (w, bias).
+func (x *linearBatch[F]) load(c linearC, xs, tok, w, bias []F, b, h, t int, withQuery bool) {
+	x.n = min(c.K, c.L-t*c.K)
+	d := c.H * c.F
+	for i := range x.n {
+		o := c.token(b, t, i) + h*c.F
+		copy(x.q[i*c.F:(i+1)*c.F], xs[o:])
+		copy(x.k[i*c.F:(i+1)*c.F], xs[o+d:])
+	}
+	mm(x.xhat, rows(x.k, c.F), rows(w, c.F), x.n, c.F, c.F, 0, 1)
+	for i := range x.n {
+		o := c.token(b, t, i) + h*c.F
+		z := x.xhat[i*c.F : (i+1)*c.F]
+		for j := range z {
+			z[j] += bias[j]
+			x.target[j] = xs[o+2*d+j] - xs[o+d+j]
+		}
+		x.s[i] = lnGrad(z, x.gamma, x.beta, x.target, x.g[i*c.F:(i+1)*c.F], c.Eps)
+	}
+	if !withQuery {
+		return
+	}
+	mm(x.a, rows(x.q, c.F), rows(x.k, c.F).t(), x.n, x.n, c.F, 0, 1)
+	for i := range x.n {
+		ti := tokenRate(i, tok[i])
+		for j := range x.n {
+			e := i*x.n + j
+			x.a[e]++
+			x.m[e] = 0
+			if j <= i {
+				x.m[e] = ti * x.lr(c, xs, b, h, t, j) * x.a[e]
+			}
+		}
+	}
+}
+
+// lr is the inner learning rate of token j of the mini-batch.
+func (x *linearBatch[F]) lr(c linearC, xs []F, b, h, t, j int) F {
+	return xs[c.token(b, t, j)+3*c.H*c.F+h]
+}
+
+// read computes Zb = Q W + b - M G.
+func (x *linearBatch[F]) read(c linearC, w, bias []F) {
+	mm(x.zb, rows(x.q, c.F), rows(w, c.F), x.n, c.F, c.F, 0, 1)
+	mm(x.zb, rows(x.m, x.n), rows(x.g, c.F), x.n, c.F, x.n, 1, -1)
+	for i := range x.n {
+		z := x.zb[i*c.F : (i+1)*c.F]
+		for j := range z {
+			z[j] += bias[j]
+		}
+	}
+}
+
+// step takes the gradient step: w -= Kᵀ D G, bias -= sum D G. It overwrites g by D G.
+func (x *linearBatch[F]) step(c linearC, xs, tok, w, bias []F, b, h, t int) {
+	last := tokenRate(x.n-1, tok[x.n-1])
+	for i := range x.n {
+		d := last * x.lr(c, xs, b, h, t, i)
+		for j := range c.F {
+			x.g[i*c.F+j] *= d
+			bias[j] -= x.g[i*c.F+j]
+		}
+	}
+	mm(w, rows(x.k, c.F).t(), rows(x.g, c.F), c.F, c.F, x.n, 1, -1)
+}
+
+// params points x at the inner LayerNorm of head h.
+func (x *linearBatch[F]) params(c linearC, theta []F, h int) {
+	x.gamma, x.beta = theta[c.OG+h*c.F:][:c.F], theta[c.OT+h*c.F:][:c.F]
+}
+
+// linearFwd is the reference of ttt_linear_fwd; an item is one head of one sequence.
+func linearFwd[F prog.Float](c linearC, a *prog.Args[F], scratch []F, lo, hi int) {
+	xs, tok, theta, out, ckpt := a.F[0], a.F[1], a.F[2], a.F[3], a.F[4]
+	sc := carve[F]{scratch}
+	x := newLinearBatch(c, &sc)
+	ff, d := c.F*c.F, c.H*c.F
+	for it := lo; it < hi; it++ {
+		b, h := it/c.H, it%c.H
+		x.params(c, theta, h)
+		slot := func(i int) []F { return ckpt[(it*c.slots()+i)*c.state():][:c.state()] }
+		st := slot(c.slots() - 1) // the running state lives where it ends
+		w, bias := st[:ff], st[ff:]
+		copy(w, theta[h*ff:])
+		copy(bias, theta[c.OB+h*c.F:])
+		for t := range c.steps() {
+			if t%c.G == 0 {
+				copy(slot(t/c.G), st)
+			}
+			x.load(c, xs, tok, w, bias, b, h, t, true)
+			x.read(c, w, bias)
+			for i := range x.n {
+				z := x.zb[i*c.F : (i+1)*c.F]
+				normalise(z, c.Eps)
+				o := out[(b*c.L+t*c.K+i)*d+h*c.F:]
+				for j, v := range z {
+					o[j] = x.q[i*c.F+j] + x.gamma[j]*v + x.beta[j]
+				}
+			}
+			x.step(c, xs, tok, w, bias, b, h, t)
+		}
+	}
+}
+
+// linearBwd is the reference of ttt_linear_bwd; an item is one head of one sequence. The names are those of the
+// formulas: a prime (dW', db') is the gradient that arrives from the next mini-batch.
+func linearBwd[F prog.Float](c linearC, a *prog.Args[F], scratch []F, lo, hi int) {
+	xs, tok, theta, ckpt, dout, dxs, dpart := a.F[0], a.F[1], a.F[2], a.F[3], a.F[4], a.F[5], a.F[6]
+	sc := carve[F]{scratch}
+	x := newLinearBatch(c, &sc)
+	kf, kk, ff, d := c.K*c.F, c.K*c.K, c.F*c.F, c.H*c.F
+	dzb, dg, p, dk := sc.take(kf), sc.take(kf), sc.take(kf), sc.take(kf)
+	r := sc.take(kk)
+	dlr, dd := sc.take(c.K), sc.take(c.K)
+	states := sc.take(c.G * c.state())
+	for it := lo; it < hi; it++ {
+		b, h := it/c.H, it%c.H
+		x.params(c, theta, h)
+		part := dpart[it*c.part():][:c.part()]
+		clear(part)
+		dw, db, dgamma, dbeta, dtok := part[:ff], part[ff:][:c.F], part[ff+c.F:][:c.F], part[ff+2*c.F:][:c.F], part[ff+3*c.F:]
+		for t := c.steps() - 1; t >= 0; t-- {
+			seg := t / c.G * c.G
+			if t == c.steps()-1 || t%c.G == c.G-1 {
+				recompute(c, &x, xs, tok, ckpt, states, it, seg, t)
+			}
+			st := states[(t-seg)*c.state():][:c.state()]
+			w, bias := st[:ff], st[ff:]
+			x.load(c, xs, tok, w, bias, b, h, t, true)
+			x.read(c, w, bias)
+			n := x.n
+			last := tokenRate(n-1, tok[n-1])
+
+			// Through the output's LayerNorm.
+			for i := range n {
+				z, dz := x.zb[i*c.F:(i+1)*c.F], dzb[i*c.F:(i+1)*c.F]
+				x.sb[i] = normalise(z, c.Eps)
+				do := dout[(b*c.L+t*c.K+i)*d+h*c.F:][:c.F]
+				var mu, mux F
+				for j, v := range do {
+					dgamma[j] += v * z[j]
+					dbeta[j] += v
+					dz[j] = v * x.gamma[j]
+					mu += dz[j]
+					mux += dz[j] * z[j]
+				}
+				mu, mux = mu/F(c.F), mux/F(c.F)
+				for j := range dz {
+					dz[j] = (dz[j] - mu - z[j]*mux) / x.sb[i]
+				}
+			}
+			// R = -(dZb Gᵀ); dA = R*E into r, dE = R*A into a; P = K dW' + db'.
+			mm(r, rows(dzb, c.F), rows(x.g, c.F).t(), n, n, c.F, 0, -1)
+			mm(p, rows(x.k, c.F), rows(dw, c.F), n, c.F, c.F, 0, 1)
+			mm(dk, rows(x.g, c.F), rows(dw, c.F).t(), n, c.F, c.F, 0, 1)
+			for i := range n {
+				ti := tokenRate(i, tok[i])
+				var dti F
+				for j := range n {
+					e := i*n + j
+					if j > i {
+						r[e], x.a[e] = 0, 0
+						continue
+					}
+					lr := x.lr(c, xs, b, h, t, j)
+					de := r[e] * x.a[e]
+					dti += de * lr
+					x.a[e] = de
+					r[e] *= ti * lr
+				}
+				dtok[i] += dti
+				var s F
+				di := last * x.lr(c, xs, b, h, t, i)
+				for j := range c.F {
+					p[i*c.F+j] += db[j]
+					s += p[i*c.F+j] * x.g[i*c.F+j]
+					dk[i*c.F+j] *= -di
+				}
+				dd[i] = -s
+			}
+			for j := range n {
+				var s F
+				for i := j; i < n; i++ {
+					s += x.a[i*n+j] * tokenRate(i, tok[i])
+				}
+				dlr[j] = s + dd[j]*last
+				dtok[n-1] += dd[j] * x.lr(c, xs, b, h, t, j)
+			}
+			// dG = -Mᵀ dZb - D P, then its way through the inner loss (second order) into dZ, left in dg; du in p.
+			mm(dk, rows(r, n).t(), rows(x.q, c.F), n, c.F, n, 1, 1)
+			mm(dg, rows(x.m, n).t(), rows(dzb, c.F), n, c.F, n, 0, -1)
+			for i := range n {
+				o := c.token(b, t, i) + h*c.F
+				di := last * x.lr(c, xs, b, h, t, i)
+				for j := range x.target {
+					x.target[j] = xs[o+2*d+j] - xs[o+d+j]
+				}
+				lo, hi := i*c.F, (i+1)*c.F
+				for j := lo; j < hi; j++ {
+					dg[j] -= di * p[j]
+				}
+				lnGradBwd(x.xhat[lo:hi], x.g[lo:hi], dg[lo:hi], p[lo:hi], x.gamma, x.beta, x.target, dgamma, dbeta, x.s[i])
+			}
+			// dQ into zb, whose values are used up.
+			mm(x.zb, rows(dzb, c.F), rows(w, c.F).t(), n, c.F, c.F, 0, 1)
+			mm(x.zb, rows(r, n), rows(x.k, c.F), n, c.F, n, 1, 1)
+			mm(dk, rows(dg, c.F), rows(w, c.F).t(), n, c.F, c.F, 1, 1)
+			mm(dw, rows(x.q, c.F).t(), rows(dzb, c.F), c.F, c.F, n, 1, 1)
+			mm(dw, rows(x.k, c.F).t(), rows(dg, c.F), c.F, c.F, n, 1, 1)
+			for i := range n {
+				o := c.token(b, t, i) + h*c.F
+				do := dout[(b*c.L+t*c.K+i)*d+h*c.F:][:c.F]
+				for j := range c.F {
+					e := i*c.F + j
+					db[j] += dzb[e] + dg[e]
+					dt := -p[e] * x.gamma[j]
+					dxs[o+j] += do[j] + x.zb[e]
+					dxs[o+d+j] += dk[e] - dt
+					dxs[o+2*d+j] += dt
+				}
+				dxs[c.token(b, t, i)+3*d+h] += dlr[i]
+			}
+		}
+	}
+}
+
+// recompute fills states with the state before each of the mini-batches seg..end of item it, from the checkpoint at seg.
+func recompute[F prog.Float](c linearC, x *linearBatch[F], xs, tok, ckpt, states []F, it, seg, end int) {
+	b, h, ff := it/c.H, it%c.H, c.F*c.F
+	copy(states, ckpt[(it*c.slots()+seg/c.G)*c.state():][:c.state()])
+	for t := seg; t < end; t++ {
+		st, next := states[(t-seg)*c.state():][:c.state()], states[(t-seg+1)*c.state():][:c.state()]
+		copy(next, st)
+		x.load(c, xs, tok, st[:ff], st[ff:], b, h, t, false)
+		x.step(c, xs, tok, next[:ff], next[ff:], b, h, t)
+	}
+}
+
+// lnGradBwd is the backward pass of lnGrad for one token: given dG in dg it leaves dZ there and du in du, and adds
+// to the gradients of gamma and beta. xhat, g and s are lnGrad's.
+func lnGradBwd[F prog.Float](xhat, g, dg, du, gamma, beta, target, dgamma, dbeta []F, s F) {
+	n := F(len(xhat))
+	var c, p, mdg, dgg F
+	for i, x := range xhat {
+		u := gamma[i] * (gamma[i]*x + beta[i] - target[i])
+		c += u * x
+		p += dg[i] * x
+		mdg += dg[i]
+		dgg += dg[i] * g[i]
+	}
+	c, p, mdg = c/n, p/n, mdg/n
+	ds := -dgg / s
+	var m, mx F
+	for i, x := range xhat {
+		e := gamma[i]*x + beta[i] - target[i]
+		u := gamma[i] * e
+		v := (dg[i] - mdg - x*p) / s
+		du[i] = v
+		dgamma[i] += v * (e + gamma[i]*x)
+		dbeta[i] += v * gamma[i]
+		dx := -(dg[i]*c+u*p)/s + v*gamma[i]*gamma[i]
+		dg[i] = dx
+		m += dx
+		mx += dx * x
+	}
+	m, mx = m/n, mx/n
+	for i, x := range xhat {
+		dg[i] = (dg[i]-m-x*mx)/s + ds*x/n
+	}
+}
+
+// linearReduce is the reference of ttt_linear_reduce: it adds up the parts of all sequences. Item h < H is a head's
+// W1, b1, gamma and beta, item H the token rates.
+func linearReduce[F prog.Float](c linearC, a *prog.Args[F], _ []F, lo, hi int) {
+	dpart, tok, dtheta, dtok := a.F[0], a.F[1], a.F[2], a.F[3]
+	ff := c.F * c.F
+	for h := lo; h < hi; h++ {
+		if h == c.H {
+			for it := range c.B * c.H {
+				for i := range c.K {
+					// max(0, .) passes the gradient on where its argument is not negative.
+					if 1/F(i+1)+tok[i] >= 0 {
+						dtok[i] += dpart[it*c.part()+ff+3*c.F+i]
+					}
+				}
+			}
+			continue
+		}
+		for b := range c.B {
+			part := dpart[(b*c.H+h)*c.part():][:c.part()]
+			add(dtheta[h*ff:], part[:ff])
+			add(dtheta[c.OB+h*c.F:], part[ff:ff+c.F])
+			add(dtheta[c.OG+h*c.F:], part[ff+c.F:ff+2*c.F])
+			add(dtheta[c.OT+h*c.F:], part[ff+2*c.F:ff+3*c.F])
+		}
+	}
+}
+
+func add[F prog.Float](dst, x []F) {
+	for i, v := range x {
+		dst[i] += v
+	}
+}

@@ -1,0 +1,71 @@
+// Package ttt holds the test-time-training layers of Sun et al. 2024 (arXiv 2407.04620): sequence layers whose
+// hidden state is itself a small model, trained by one gradient step a mini-batch of tokens while the sequence is
+// read. The formulas are those of the paper's dual form; the backward pass differentiates through the inner steps.
+//
+// Shapes: B sequences, L tokens, H heads, F head width, C = H*F, K tokens a mini-batch, NC = ceil(L/K).
+package ttt
+
+import (
+	"math"
+
+	"innerloop/prog"
+)
+
+// Kernels lists every kernel of the package, for the conformance suite.
+var Kernels []*prog.Kernel
+
+func define[C any](s prog.Spec[C]) prog.Typed[C] {
+	k := prog.Define(s)
+	Kernels = append(Kernels, k.Kernel)
+	return k
+}
+
+// Options describe one scan.
+type Options struct {
+	Heads           int     // H
+	SeqLen          int     // L; the input holds a whole number of sequences
+	MiniBatch       int     // K
+	CheckpointEvery int     // G: the state is stored every G mini-batches and recomputed in between; 0 means 1
+	Eps             float64 // of the inner LayerNorm, inside the square root; 0 means 1e-6
+}
+
+// tokenRate is max(0, 1/(i+1) + a): the part of the inner learning rate that depends on a token's place i in its
+// mini-batch, a learned (learnable_token_idx).
+func tokenRate[F prog.Float](i int, a F) F { return max(0, 1/F(i+1)+a) }
+
+// lnGrad computes, for one token, G = dLoss/dZ of the inner loss 1/2 ||gamma*LN(z)+beta - target||², given z.
+// It overwrites z by xhat and returns 1/s... s = sqrt(var + eps); u = gamma*(gamma*xhat + beta - target).
+func lnGrad[F prog.Float](z, gamma, beta, target, g []F, eps float64) (s F) {
+	s = normalise(z, eps)
+	var mu, mux F
+	for i, x := range z {
+		u := gamma[i] * (gamma[i]*x + beta[i] - target[i])
+		g[i] = u
+		mu += u
+		mux += u * x
+	}
+	n := F(len(z))
+	mu, mux = mu/n, mux/n
+	for i, x := range z {
+		g[i] = (g[i] - mu - x*mux) / s
+	}
+	return s
+}
+
+// normalise overwrites z by (z - mean)/s and returns s = sqrt(var + eps), the variance biased.
+func normalise[F prog.Float](z []F, eps float64) (s F) {
+	n := F(len(z))
+	var mean, v F
+	for _, x := range z {
+		mean += x
+	}
+	mean /= n
+	for _, x := range z {
+		v += (x - mean) * (x - mean)
+	}
+	s = F(math.Sqrt(float64(v/n) + eps))
+	for i, x := range z {
+		z[i] = (x - mean) / s
+	}
+	return s
+}
