@@ -88,34 +88,3 @@ func Targets(dst, ids []uint32, rows, seqLen int) error {
 	}
 	return nil
 }
-
-// TokenIndex sorts the positions of ids by token, for an embedding gradient
-// that adds in a fixed order: order[start[v]:start[v+1]] are the positions that
-// hold token v, ascending. len(order) = len(ids), len(start) = V+1. It does not
-// allocate. Lengths that do not fit and an id of V or more are errors, found
-// before anything is written.
-func TokenIndex(order, start, ids []uint32) error {
-	if len(order) != len(ids) || len(start) < 2 {
-		return fmt.Errorf("data: token index with order of %d and start of %d for %d ids, want order of %d and start of the vocabulary + 1", len(order), len(start), len(ids), len(ids))
-	}
-	vocab := uint32(len(start) - 1)
-	for i, id := range ids {
-		if id >= vocab {
-			return fmt.Errorf("data: token %d is %d, want below the vocabulary of %d", i, id, vocab)
-		}
-	}
-	clear(start)
-	for _, id := range ids {
-		start[id+1]++
-	}
-	for v := uint32(0); v < vocab; v++ {
-		start[v+1] += start[v]
-	}
-	for i, id := range ids { // start[v] runs from the start of v to its end
-		order[start[id]] = uint32(i)
-		start[id]++
-	}
-	copy(start[1:], start[:vocab]) // the end of v is the start of v+1
-	start[0] = 0
-	return nil
-}

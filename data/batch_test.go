@@ -4,7 +4,6 @@ import (
 	"slices"
 	"testing"
 
-	"pgregory.net/rapid"
 )
 
 // countingPart holds bytes that say where they stand, for up to 256 tokens.
@@ -120,11 +119,11 @@ func TestSamplerEdges(t *testing.T) {
 
 func TestNothingAllocates(t *testing.T) {
 	s := newSampler(t, countingPart(t, 256), 1, 4, 16)
-	ids, dst, order, start := make([]uint32, 64), make([]uint32, 64), make([]uint32, 64), make([]uint32, 257)
+	ids, dst := make([]uint32, 64), make([]uint32, 64)
 	step := 0
 	if n := testing.AllocsPerRun(50, func() {
 		step++
-		if s.Fill(ids, step, 1) != nil || Targets(dst, ids, 4, 16) != nil || TokenIndex(order, start, ids) != nil || s.part.Window(dst, 3) != nil {
+		if s.Fill(ids, step, 1) != nil || Targets(dst, ids, 4, 16) != nil || s.part.Window(dst, 3) != nil {
 			t.Fatal("refused")
 		}
 	}); n != 0 {
@@ -145,39 +144,3 @@ func TestTargets(t *testing.T) {
 	checkError(t, Targets(nil, nil, 0, 3), "data: targets of 0 for 0 ids, want both [0,3]")
 }
 
-func TestTokenIndex(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		vocab := rapid.IntRange(1, 12).Draw(t, "vocab")
-		ids := rapid.SliceOf(rapid.Uint32Range(0, uint32(vocab-1))).Draw(t, "ids")
-		order := rapid.SliceOfN(rapid.Uint32(), len(ids), len(ids)).Draw(t, "old order") // dirty buffers
-		start := rapid.SliceOfN(rapid.Uint32(), vocab+1, vocab+1).Draw(t, "old start")
-		if err := TokenIndex(order, start, ids); err != nil {
-			t.Fatal(err)
-		}
-		if start[0] != 0 || start[vocab] != uint32(len(ids)) {
-			t.Fatalf("start %v, want from 0 to %d", start, len(ids))
-		}
-		for v := range uint32(vocab) {
-			var want []uint32 // by search
-			for i, id := range ids {
-				if id == v {
-					want = append(want, uint32(i))
-				}
-			}
-			if got := order[start[v]:start[v+1]]; !slices.Equal(got, want) {
-				t.Fatalf("token %d at %v, want %v", v, got, want)
-			}
-		}
-	})
-}
-
-func TestTokenIndexRefuses(t *testing.T) {
-	order, start := []uint32{9, 9}, []uint32{9, 9, 9}
-	checkError(t, TokenIndex(order, start, []uint32{1, 2}), "data: token 1 is 2, want below the vocabulary of 2")
-	if !slices.Equal(order, []uint32{9, 9}) || !slices.Equal(start, []uint32{9, 9, 9}) {
-		t.Error("wrote before it refused")
-	}
-	checkError(t, TokenIndex(order, start, []uint32{IgnoreIndex, 0}), "data: token 0 is 4294967295, want below the vocabulary of 2")
-	checkError(t, TokenIndex(order, start, []uint32{0}), "data: token index with order of 2 and start of 3 for 1 ids, want order of 1 and start of the vocabulary + 1")
-	checkError(t, TokenIndex(nil, []uint32{0}, nil), "data: token index with order of 0 and start of 1 for 0 ids, want order of 0 and start of the vocabulary + 1")
-}

@@ -39,7 +39,8 @@ func list() (*C.gpu_list, []Adapter) {
 		C.gpu_list_get(l, C.int(i), &a)
 		as = append(as, Adapter{
 			Name:     C.GoString(&a.name[0]),
-			Driver:   strings.TrimSpace(C.GoString(&a.vendor[0]) + " " + C.GoString(&a.driver[0])),
+			Vendor:   vendorName(uint32(a.vendor)),
+			Device:   fmt.Sprintf("0x%x", uint32(a.device)),
 			Backend:  backendName(int(a.backend)),
 			Software: a._type == 2,
 			Type:     [...]string{"discrete", "integrated", "cpu", "unknown"}[min(uint32(a._type), 3)],
@@ -47,6 +48,29 @@ func list() (*C.gpu_list, []Adapter) {
 		})
 	}
 	return l, as
+}
+
+// vendorName names a PCI vendor, or one of Khronos's.
+func vendorName(id uint32) string {
+	switch id {
+	case 0x1002:
+		return "AMD"
+	case 0x106b:
+		return "Apple"
+	case 0x10de:
+		return "NVIDIA"
+	case 0x13b5:
+		return "Arm"
+	case 0x1414:
+		return "Microsoft"
+	case 0x5143:
+		return "Qualcomm"
+	case 0x8086:
+		return "Intel"
+	case 0x10005:
+		return "Mesa"
+	}
+	return fmt.Sprintf("0x%x", id)
 }
 
 func backendName(b int) string {

@@ -36,7 +36,8 @@ type Adapter struct {
 	Name     string // "llvmpipe (LLVM 15.0.6, 256 bits)"
 	Backend  string // "vulkan", "metal", "d3d12", "webgpu"
 	Type     string // "discrete", "integrated", "cpu" or "unknown"
-	Driver   string // its name and version, where the backend tells
+	Vendor   string // "NVIDIA", or its number
+	Device   string // the vendor's name or number of it
 	Software bool   // a CPU
 	Limits   Limits // the largest that a device can be asked for
 }

@@ -83,9 +83,9 @@ int gpu_list_len(gpu_list *l) { return l->n; }
 void gpu_list_get(gpu_list *l, int i, gpu_adapter *out) {
   WGPUAdapterInfo info = {0};
   wgpuAdapterGetInfo(l->adapters[i], &info);
-  snprintf(out->name, sizeof out->name, "%s", or_empty(info.device));
-  snprintf(out->vendor, sizeof out->vendor, "%s", or_empty(info.vendor));
-  snprintf(out->driver, sizeof out->driver, "%s", or_empty(info.description));
+  snprintf(out->name, sizeof out->name, "%s", or_empty(info.description)); // info.device is a number in text
+  out->vendor = info.vendorID;
+  out->device = info.deviceID;
   out->backend = info.backendType;
   out->type = info.adapterType;
   wgpuAdapterInfoFreeMembers(info);

@@ -8,8 +8,9 @@ typedef struct gpu_device gpu_device; // a device, its queue and its error
 typedef uintptr_t gpu_handle;         // a buffer, a pipeline or a tape; 0: none
 
 typedef struct {
-  char name[256], vendor[256], driver[256];
+  char name[256];
   WGPUEnum backend, type;
+  uint32_t vendor, device;
   WGPULimits limits;
 } gpu_adapter;
 

@@ -61,7 +61,8 @@ var adamwK = define(prog.Spec[adamwC]{
 //	p = p - lr*wd*p - lr * m/(1-beta1^t) / (sqrt(v/(1-beta2^t)) + eps)
 //
 // p, g and the moments m and v are of one length, in buffers of their own; only the first decay elements decay. hyper
-// is [HyperLen], filled by FillHyper for every step; scale is [1], ClipNorm's.
+// is [HyperLen], filled by FillHyper for every step; scale is [1], ClipNorm's. A scale that is not finite changes
+// nothing: one bad step must not cost the weights.
 func AdamW(r *prog.Recorder, p, g, m, v, hyper, scale *prog.Tensor, decay int) {
 	if decay < 0 || decay > p.Len() {
 		r.Failf("adamw: the first %d of %d elements decay", decay, p.Len())
@@ -85,6 +86,9 @@ func FillHyper(dst []float32, lr, beta1, beta2, eps, wd float64, step int) {
 }
 
 func adamw[F prog.Float](c adamwC, a *prog.Args[F], _ []F, lo, hi int) {
+	if s := float64(a.F[5][0]); math.IsNaN(s) || math.IsInf(s, 0) {
+		return
+	}
 	mid := min(hi, max(lo, c.Decay))
 	adamwRange(a, lo, mid, a.F[4][hyperDecay])
 	adamwRange(a, mid, hi, 0)

@@ -43,8 +43,8 @@ var (
 // grads are f32 tensors of any shape, such as spans of a gradient arena; maxNorm, norm and scale are [1], maxNorm in
 // another buffer than the two that are written. maxNorm[0] <= 0 asks for no clipping: scale[0] is 1.
 //
-// Squares of gradients beyond 1e19 overflow float32. A norm that is not finite is reported as it is, and where there
-// is clipping it makes scale[0] NaN: zeroing the gradients instead would hide that the step went wrong.
+// Squares of gradients beyond 1e19 overflow float32. A norm that is not finite is reported as it is and makes
+// scale[0] NaN, which stops AdamW: the weights stay as they were before the step that went wrong.
 func ClipNorm(r *prog.Recorder, grads []*prog.Tensor, maxNorm, norm, scale *prog.Tensor) {
 	if len(grads) == 0 {
 		r.Failf("clip norm: no gradients")
@@ -84,11 +84,11 @@ func clipScale[F prog.Float](_ clipScaleC, a *prog.Args[F], _ []F, lo, hi int) {
 	n := F(math.Sqrt(float64(F(s))))
 	norm[0] = n
 	switch {
+	case math.IsInf(float64(n), 0) || math.IsNaN(float64(n)):
+		scale[0] = F(math.NaN())
 	case most <= 0:
 		scale[0] = 1
-	case math.IsInf(float64(n), 0):
-		scale[0] = F(math.NaN())
 	default:
-		scale[0] = min(1, most/(n+1e-6)) // NaN stays NaN
+		scale[0] = min(1, most/(n+1e-6))
 	}
 }

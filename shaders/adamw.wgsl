@@ -1,6 +1,6 @@
 // g = grad * scale ; m = b1*m + (1-b1)*g ; v = b2*v + (1-b2)*g^2
 // p = p - lr*wd*p (before element DECAY only) - lr/(1-b1^t) * m / (sqrt(v)/sqrt(1-b2^t) + eps)
-// hyper holds lr/(1-b1^t), b1, 1-b1, b2, 1-b2, 1/sqrt(1-b2^t), eps, lr*wd.
+// Nothing changes where scale is not finite. hyper holds lr/(1-b1^t), b1, 1-b1, b2, 1-b2, 1/sqrt(1-b2^t), eps, lr*wd.
 // reference: op/adamw.go adamw
 override N: u32 = 4u;  // elements
 override DECAY: u32 = 2u;  // the elements before this one decay
@@ -18,6 +18,8 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
   let first = (wg.y * nwg.x + wg.x) * (WG * PER) + id;
   // Read once: compilers cannot tell that p, m and v are not the same memory.
   let factor = scale[0];
+  // Compilers may take every number for finite, so the test is of bits.
+  if ((bitcast<u32>(factor) & 0x7f800000u) == 0x7f800000u) { return; }
   let step = hyper[0];
   let b1 = hyper[1];
   let r1 = hyper[2];

@@ -1,4 +1,4 @@
-// norm[0] = sqrt(sum_k part[k]), scale[0] = min(1, max_norm[0] / (norm[0] + 1e-6)); 1 where max_norm[0] <= 0, else NaN
+// norm[0] = sqrt(sum_k part[k]), scale[0] = min(1, max_norm[0] / (norm[0] + 1e-6)); 1 where max_norm[0] <= 0, and NaN
 // where the norm is not finite.  One workgroup.
 // reference: op/clip.go clipScale
 override PARTS: u32 = 8u;
@@ -23,8 +23,8 @@ fn main(@builtin(local_invocation_index) i: u32) {
     // Compilers may take every number for finite, so the test and the NaN are of bits.
     let bits = bitcast<u32>(n);
     var c = min(1.0, max_norm[0] / (n + 1e-6));
-    if ((bits & 0x7f800000u) == 0x7f800000u) { c = bitcast<f32>(bits | 0x7fc00000u); }
     if (max_norm[0] <= 0.0) { c = 1.0; }
+    if ((bits & 0x7f800000u) == 0x7f800000u) { c = bitcast<f32>(bits | 0x7fc00000u); }
     scale[0] = c;
   }
 }

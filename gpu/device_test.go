@@ -1,0 +1,634 @@
+package gpu
+
+import (
+	"errors"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"innerloop/op"
+	"innerloop/prog"
+	"innerloop/shaders"
+)
+
+// open opens a device of the test's own, for tests that break it.
+func open(t *testing.T) *Device {
+	t.Helper()
+	g, err := Open(Options{})
+	if err != nil {
+		if os.Getenv("INNERLOOP_REQUIRE_GPU") == "1" || !errors.Is(err, ErrNoAdapter) {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	t.Cleanup(g.Close)
+	return g
+}
+
+type testC struct{ N int }
+
+// testKernel defines a kernel of one read-write binding of N elements in grid workgroups.
+func testKernel(name string, binds int, grid [3]int) prog.Typed[testC] {
+	s := prog.Spec[testC]{
+		Name:  name,
+		Items: func(testC) int { return 1 },
+		Grid:  func(testC, prog.Traits) [3]int { return grid },
+		F32:   func(testC, *prog.Args[float32], []float32, int, int) {},
+		F64:   func(testC, *prog.Args[float64], []float64, int, int) {},
+		Lens: func(c testC) []int {
+			return slices.Repeat([]int{c.N}, binds)
+		},
+		Sample: func(*rand.Rand) testC { return testC{1} },
+	}
+	for i := range binds {
+		s.Binds = append(s.Binds, prog.InOut("x"+strconv.Itoa(i)))
+	}
+	return prog.Define(s)
+}
+
+// withSource makes g compile text for the kernel of that name.
+func (g *Device) withSource(name, text string) {
+	next := g.source
+	g.source = func(n string, consts map[string]any) (string, error) {
+		if n == name {
+			return text, nil
+		}
+		return next(n, consts)
+	}
+}
+
+func record(t *testing.T, name string, build func(r *prog.Recorder)) *prog.Program {
+	t.Helper()
+	p, err := prog.Record(name, build)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func want(t *testing.T, err error, parts ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("no error, want one with %q", parts)
+	}
+	for _, p := range parts {
+		if !strings.Contains(err.Error(), p) {
+			t.Errorf("error %q lacks %q", err, p)
+		}
+	}
+}
+
+// usable runs a program on g and checks its result.
+func usable(t *testing.T, g *Device) {
+	t.Helper()
+	a := prog.NewArena("usable")
+	x, w := a.Add("x", prog.F32, 4, 8), a.Add("w", prog.F32, 8)
+	defer g.Free(a)
+	var out *prog.Tensor
+	p := record(t, "usable", func(r *prog.Recorder) { out = r.Keep(op.RMSNorm(r, x, w, 1e-6)) })
+	run, err := g.Load(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer run.Close()
+	got := slices.Repeat([]float32{3}, 32)
+	if err := errors.Join(g.Write(x, got), g.Write(w, got[:8]), run.Run(), run.Read(out, got)); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range got {
+		if v < 2.999 || v > 3.001 {
+			t.Fatalf("got %v, want 3", v)
+		}
+	}
+}
+
+func TestChoose(t *testing.T) {
+	as := []Adapter{
+		{Name: "llvmpipe", Backend: "vulkan", Type: "cpu", Software: true},
+		{Name: "Iris Xe", Backend: "vulkan", Type: "integrated"},
+		{Name: "GeForce", Backend: "vulkan", Type: "discrete"},
+		{Name: "GeForce", Backend: "d3d12", Type: "discrete"},
+	}
+	for _, c := range []struct {
+		o    Options
+		as   []Adapter
+		want int
+		err  string
+	}{
+		{Options{}, as, 2, ""},
+		{Options{Adapter: "IRIS"}, as, 1, ""},
+		{Options{Adapter: "d3d"}, as, 3, ""},
+		{Options{Adapter: "pipe"}, as, 0, ""},
+		{Options{}, as[:1], 0, ""},
+		{Options{Adapter: "foo"}, as[:2], 0, `no adapter matches "foo"; there are: llvmpipe, vulkan, cpu; Iris Xe, vulkan, integrated`},
+		{Options{Hardware: true}, as[:1], 0, `every adapter is a CPU; there are: llvmpipe, vulkan, cpu`},
+		{Options{Hardware: true, Adapter: "pipe"}, as, 0, `no adapter matches "pipe"`},
+		{Options{}, nil, 0, "no adapter"},
+	} {
+		i, err := c.o.choose(c.as)
+		if c.err != "" {
+			want(t, err, c.err)
+		} else if err != nil || i != c.want {
+			t.Errorf("%+v: got %d, %v, want %d", c.o, i, err, c.want)
+		}
+	}
+}
+
+func TestOpenNoMatch(t *testing.T) {
+	open(t)
+	as, err := Adapters()
+	if err != nil || len(as) == 0 {
+		t.Fatal(as, err)
+	}
+	_, err = Open(Options{Adapter: "no such thing"})
+	want(t, err, `gpu: no adapter matches "no such thing"; there are: `, as[0].Name)
+}
+
+func TestInfo(t *testing.T) {
+	g := open(t)
+	i, l := g.Info(), g.Limits()
+	if i.Name == "" || i.Backend == "" || i.Traits.Software != (g.Adapter().Type == "cpu") {
+		t.Errorf("%+v", i)
+	}
+	d := defaultLimits
+	if l.BindingSize < d.BindingSize || l.BufferSize < d.BufferSize || l.StorageBuffers < d.StorageBuffers ||
+		i.Traits.MaxInvocations < d.Invocations || i.Traits.WorkgroupMemory < d.WorkgroupMemory || i.Traits.MaxWorkgroupsAxis < d.WorkgroupsPerAxis {
+		t.Errorf("limits below WebGPU's defaults: %+v", l)
+	}
+	if a := g.Adapter().Limits; l.BindingSize != a.BindingSize || l.WorkgroupMemory != a.WorkgroupMemory || l.StorageBuffers != a.StorageBuffers {
+		t.Errorf("device %+v does not offer what its adapter does: %+v", l, a)
+	}
+}
+
+const addOne = `const N: u32 = 4u;
+@group(0) @binding(0) var<storage, read_write> x: array<f32>;
+@compute @workgroup_size(1)
+fn main(@builtin(workgroup_id) wg: vec3<u32>) { x[wg.x] += 1.0; }
+`
+
+// TestLoadErrors checks that what is wrong with a step is named, and that the device is as good as new afterwards.
+func TestLoadErrors(t *testing.T) {
+	g := open(t)
+	lim := g.Limits()
+	for _, c := range []struct {
+		name  string
+		binds int
+		grid  [3]int
+		n     int
+		text  string
+		want  []string
+	}{
+		{"syntax", 1, [3]int{1, 1, 1}, 4, strings.Replace(addOne, "1.0;", "oops;", 1), []string{"gpu: step 1: syntax(N=4): line 4:", "oops"}},
+		{"types", 1, [3]int{1, 1, 1}, 4, strings.Replace(addOne, "1.0;", "1u;", 1), []string{"gpu: step 1: types(N=4): line 4:"}},
+		{"access", 1, [3]int{1, 1, 1}, 4, strings.Replace(addOne, "storage, read_write", "storage, read", 1), []string{"gpu: step 1: access(N=4): "}},
+		{"extra", 1, [3]int{1, 1, 1}, 4, strings.Replace(strings.Replace(addOne, "@compute", "@group(0) @binding(1) var<storage, read> y: array<f32>;\n@compute", 1), "1.0", "y[0]", 1), []string{"gpu: step 1: extra(N=4): "}},
+		{"shared", 1, [3]int{1, 1, 1}, 4, strings.Replace(addOne, "@compute", "var<workgroup> s: array<vec4<f32>, (N * 65536u)>;\n@compute", 1), []string{"gpu: step 1: shared(N=4): 4194304 bytes of workgroup memory", "allows"}},
+		{"wide", 1, [3]int{1, 1, 1}, 4, strings.Replace(addOne, "size(1)", "size(1024, N)", 1), []string{"gpu: step 1: wide(N=4): 4096 invocations", "allows"}},
+		{"grid", 1, [3]int{1, lim.WorkgroupsPerAxis + 1, 1}, 4, addOne, []string{"gpu: step 1: grid(N=4): grid [1 65536 1]: axis 1 has 65536 workgroups"}},
+		{"nogrid", 1, [3]int{0, 1, 1}, 4, addOne, []string{"gpu: step 1: nogrid(N=4): grid [0 1 1]: axis 0 has 0 workgroups"}},
+		{"binds", lim.StorageBuffers + 1, [3]int{1, 1, 1}, 4, addOne, []string{"gpu: step 33: binds(N=4): 33 storage buffers"}},
+		{"binding", 1, [3]int{1, 1, 1}, int(lim.BindingSize/4) + 1, addOne, []string{"binding(N=", "largest binding of"}},
+		{"buffer", 1, [3]int{1, 1, 1}, int(lim.BufferSize/4) + 64, addOne, []string{"gpu: out of memory: slot 0 of buffer step: ", " bytes) asked; largest buffer of ", g.Adapter().Name}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g.withSource(c.name, c.text)
+			k := testKernel(c.name, c.binds, c.grid)
+			p := record(t, c.name+" step", func(r *prog.Recorder) {
+				var xs []*prog.Tensor
+				for range c.binds {
+					x := r.Temp("x", c.n)
+					r.Clear(x)
+					xs = append(xs, x)
+				}
+				k.Dispatch(r, testC{c.n}, xs...)
+			})
+			run, err := g.Load(p)
+			if run != nil && err != nil {
+				t.Error("a runner beside an error")
+			}
+			if c.name == "binds" {
+				c.want[0] = "step " + strconv.Itoa(c.binds) + ": binds(N=4): " + strconv.Itoa(c.binds) + " storage buffers"
+			}
+			want(t, err, c.want...)
+			if len(g.runners) != 0 {
+				t.Errorf("%d runners are left", len(g.runners))
+			}
+			usable(t, g)
+		})
+	}
+}
+
+// TestPipelinesAreShared counts the pipelines of programs whose steps have the same source.
+func TestPipelinesAreShared(t *testing.T) {
+	g := open(t)
+	a := prog.NewArena("a")
+	x, w := a.Add("x", prog.F32, 4, 8), a.Add("w", prog.F32, 8)
+	build := func(r *prog.Recorder) { op.RMSNorm(r, op.RMSNorm(r, x, w, 1e-6), w, 1e-6) }
+	for range 2 {
+		if _, err := g.Load(record(t, "p", build)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(g.pipes) != 1 || len(g.arenas) != 1 {
+		t.Errorf("%d pipelines and %d arenas, want 1 and 1", len(g.pipes), len(g.arenas))
+	}
+	if _, err := g.Load(record(t, "p", func(r *prog.Recorder) { op.RMSNorm(r, x, w, 1e-5) })); err != nil || len(g.pipes) != 2 {
+		t.Errorf("%v, %d pipelines with another eps, want 2", err, len(g.pipes))
+	}
+}
+
+// TestPipelinesAreEvicted loads more shapes than the device keeps.
+func TestPipelinesAreEvicted(t *testing.T) {
+	g := open(t)
+	k := testKernel("add_one", 1, [3]int{1, 1, 1})
+	for n := range keepIdle + 10 {
+		g.withSource("add_one", strings.Replace(addOne, "4u", strconv.Itoa(n)+"u", 1))
+		run, err := g.Load(record(t, "p", func(r *prog.Recorder) {
+			x := r.Temp("x", 4)
+			r.Clear(x)
+			k.Dispatch(r, testC{4}, x)
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		run.Close()
+		if len(g.pipes) > keepIdle+1 {
+			t.Fatalf("%d pipelines are kept, want at most %d", len(g.pipes), keepIdle+1)
+		}
+	}
+	if len(g.pipes) > 20 {
+		t.Errorf("%d pipelines after an eviction", len(g.pipes))
+	}
+}
+
+// TestAfterClose checks that no call after Close or Free reaches the device: wgpu would abort the process.
+func TestAfterClose(t *testing.T) {
+	g := open(t)
+	a := prog.NewArena("a")
+	x := a.Add("x", prog.F32, 4)
+	k := testKernel("add_one", 1, [3]int{4, 1, 1})
+	g.withSource("add_one", addOne)
+	var keep *prog.Tensor
+	p := record(t, "p", func(r *prog.Recorder) {
+		keep = r.Keep(r.Temp("keep", 4))
+		r.Clear(keep)
+		k.Dispatch(r, testC{4}, x)
+	})
+	load := func() prog.Runner {
+		t.Helper()
+		run, err := g.Load(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return run
+	}
+	buf := make([]float32, 4)
+	for _, c := range []struct {
+		end  func(prog.Runner)
+		want string
+	}{
+		{func(r prog.Runner) { r.Close() }, "gpu: p: the program is closed"},
+		{func(prog.Runner) { g.Free(a) }, "gpu: p: arena a is freed"},
+		{func(prog.Runner) { g.Close() }, "gpu: the device is closed"},
+	} {
+		run := load()
+		if err := errors.Join(run.Run(), run.Read(keep, buf)); err != nil {
+			t.Fatal(err)
+		}
+		c.end(run)
+		want(t, run.Run(), c.want)
+		want(t, run.Read(keep, buf), c.want)
+		_, err := run.Profile()
+		want(t, err, c.want)
+		run.Close()
+		c.end(run)
+	}
+	_, err := g.Load(p)
+	want(t, err, "gpu: the device is closed")
+	for _, err := range []error{g.Write(x, buf), g.Read(x, buf), g.Upload(prog.NewStage(a)), g.Sync()} {
+		want(t, err, "gpu: the device is closed")
+	}
+	g.Free(a)
+}
+
+// TestStickyError checks that an error of a submission is returned by every later call.
+func TestStickyError(t *testing.T) {
+	g := open(t)
+	broken := &failing{driver: g.d}
+	g.d = broken
+	a := prog.NewArena("a")
+	x := a.Add("x", prog.F32, 4)
+	run, err := g.Load(record(t, "p", func(r *prog.Recorder) { r.Clear(x) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken.err = &driverError{lost, "device lost"}
+	want(t, run.Run(), "device lost", g.Adapter().Name)
+	broken.err = nil
+	want(t, run.Run(), "device lost")
+	want(t, g.Read(x, make([]float32, 4)), "device lost")
+	want(t, g.Sync(), "device lost")
+}
+
+type failing struct {
+	driver
+	err error
+}
+
+func (f *failing) submit(tape handle, first, count, repeat int) error {
+	if f.err != nil {
+		return f.err
+	}
+	return f.driver.submit(tape, first, count, repeat)
+}
+
+// TestArenasAreZeroed checks that memory holds zeros before its first use, freed and allocated again too.
+func TestArenasAreZeroed(t *testing.T) {
+	g := open(t)
+	for range 3 {
+		a := prog.NewArena("a")
+		x := a.Add("x", prog.F32, 1000)
+		got := slices.Repeat([]float32{7}, 1000)
+		if err := g.Read(x, got); err != nil {
+			t.Fatal(err)
+		}
+		if slices.ContainsFunc(got, func(v float32) bool { return v != 0 }) {
+			t.Fatal("an arena is not zeroed")
+		}
+		for i := range got {
+			got[i] = 7
+		}
+		if err := g.Write(x, got); err != nil {
+			t.Fatal(err)
+		}
+		g.Free(a)
+	}
+}
+
+// TestLargeCopies moves more than the staging memory holds at a time.
+func TestLargeCopies(t *testing.T) {
+	g := open(t)
+	a := prog.NewArena("a")
+	a.Add("pad", prog.F32, 100)
+	x := a.Add("x", prog.F32, 150<<20/4+3)
+	src, dst := make([]float32, x.Len()), make([]float32, x.Len())
+	for i := range src {
+		src[i] = float32(i & 0xffffff)
+	}
+	if err := errors.Join(g.Write(x, src), g.Read(x, dst)); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(src, dst) {
+		t.Error("what was read is not what was written")
+	}
+}
+
+// rss is the resident memory of the process in bytes, 0 where it cannot be told.
+func rss() int {
+	b, err := os.ReadFile("/proc/self/statm")
+	if f := strings.Fields(string(b)); err == nil && len(f) > 1 {
+		n, _ := strconv.Atoi(f[1])
+		return n * os.Getpagesize()
+	}
+	return 0
+}
+
+// steps is a program of a few RMSNorms over an arena in, with its input.
+func steps(t *testing.T) (*prog.Program, *prog.Stage, *prog.Tensor) {
+	in := prog.NewArena("in")
+	x, w := in.Add("x", prog.F32, 64, 128), in.Add("w", prog.F32, 128)
+	var out *prog.Tensor
+	p := record(t, "p", func(r *prog.Recorder) {
+		out = x
+		for range 10 {
+			out = op.RMSNorm(r, out, w, 1e-6)
+		}
+		r.Keep(out)
+	})
+	s := prog.NewStage(in)
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, t := range []*prog.Tensor{x, w} {
+		for i := range s.F32(t) {
+			s.F32(t)[i] = float32(r.NormFloat64())
+		}
+	}
+	return p, s, out
+}
+
+// TestReplaysDoNotGrow uploads and runs without a readback, which is when wgpu frees staging memory late.
+func TestReplaysDoNotGrow(t *testing.T) {
+	g := open(t)
+	p, s, _ := steps(t)
+	run, err := g.Load(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := func(n int) {
+		for range n {
+			if err := errors.Join(g.Upload(s), run.Run()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	step(100)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	r0 := rss()
+	const n = 2000
+	step(n)
+	r1 := rss()
+	runtime.ReadMemStats(&after)
+	if err := g.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	mallocs := float64(after.Mallocs-before.Mallocs) / n
+	t.Logf("%d steps: resident %+d KiB, %.2f Go allocations a step; one upload is %d KiB", n, (r1-r0)/1024, mallocs, 4*len(s.Words())/1024)
+	if grown := r1 - r0; grown > 16<<20 {
+		t.Errorf("resident memory grew by %d MiB, want none", grown>>20)
+	}
+	if mallocs > 1 {
+		t.Errorf("%.2f Go allocations a step, want none", mallocs)
+	}
+}
+
+// TestUploadsDoNotGrow uploads without running anything.
+func TestUploadsDoNotGrow(t *testing.T) {
+	g := open(t)
+	a := prog.NewArena("a")
+	a.Add("x", prog.F32, 4<<20)
+	s := prog.NewStage(a)
+	r0 := rss()
+	for range 100 {
+		if err := g.Upload(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if grown := rss() - r0; grown > 256<<20 {
+		t.Errorf("100 uploads of 16 MiB: resident memory grew by %d MiB", grown>>20)
+	}
+}
+
+// TestReadUnderGC reads back while the collector runs: no callback may point into Go's heap.
+func TestReadUnderGC(t *testing.T) {
+	g := open(t)
+	p, s, out := steps(t)
+	run, err := g.Load(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(g.Upload(s), run.Run()); err != nil {
+		t.Fatal(err)
+	}
+	var stop atomic.Bool
+	done := make(chan int)
+	go func() {
+		n := 0
+		for ; !stop.Load(); n++ {
+			runtime.GC()
+		}
+		done <- n
+	}()
+	first, got := make([]float32, out.Len()), make([]float32, out.Len())
+	if err := run.Read(out, first); err != nil {
+		t.Fatal(err)
+	}
+	for range 2000 {
+		if err := run.Read(out, got); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop.Store(true)
+	t.Logf("%d collections", <-done)
+	if !slices.Equal(first, got) {
+		t.Error("reads differ")
+	}
+}
+
+// TestSameBits runs one program twice over on two devices.
+func TestSameBits(t *testing.T) {
+	var outs [][]float32
+	for range 2 {
+		g := open(t)
+		p, s, out := steps(t)
+		run, err := g.Load(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			got := make([]float32, out.Len())
+			if err := errors.Join(g.Upload(s), run.Run(), run.Read(out, got)); err != nil {
+				t.Fatal(err)
+			}
+			outs = append(outs, got)
+		}
+	}
+	for i, o := range outs[1:] {
+		if !slices.Equal(o, outs[0]) {
+			t.Errorf("run %d differs from the first", i+1)
+		}
+	}
+}
+
+func TestProfile(t *testing.T) {
+	g := open(t)
+	p, s, _ := steps(t)
+	run, err := g.Load(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Upload(s); err != nil {
+		t.Fatal(err)
+	}
+	sec, err := run.Profile()
+	if err != nil || len(sec) != len(p.Steps) {
+		t.Fatal(sec, err)
+	}
+	t.Log(sec)
+	for i, s := range sec {
+		if s <= 0 || s > 0.1 {
+			t.Errorf("step %d takes %g s", i, s)
+		}
+	}
+}
+
+const spin = `@group(0) @binding(0) var<storage, read_write> x: array<f32>;
+@compute @workgroup_size(1)
+fn main(@builtin(workgroup_id) wg: vec3<u32>) {
+  var s = x[wg.x];
+  for (var i = 0u; i < 20000000u; i++) { s = sin(s) + 1.0; }
+  x[wg.x] = s;
+}
+`
+
+// TestLongWork waits for work that takes longer than the 5 s after which wgpu 0.19 stops waiting.
+func TestLongWork(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes more than 5 s")
+	}
+	g := open(t)
+	if !g.Adapter().Software {
+		t.Skip("a GPU's watchdog ends long work")
+	}
+	const n = 4
+	k := testKernel("spin", 1, [3]int{n, 1, 1})
+	g.withSource("spin", spin)
+	a := prog.NewArena("a")
+	x := a.Add("x", prog.F32, n)
+	run, err := g.Load(record(t, "p", func(r *prog.Recorder) { k.Dispatch(r, testC{n}, x) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make([]float32, n)
+	start := time.Now()
+	for time.Since(start) < 6*time.Second {
+		for range 4 {
+			if err := run.Run(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		queued := time.Now()
+		if err := g.Read(x, got); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%v of work, x %v", time.Since(queued), got)
+	}
+	// The fixed point of s = sin(s) + 1.
+	for _, v := range got {
+		if v < 1.93 || v > 1.94 {
+			t.Errorf("x = %v, want 1.9346", v)
+		}
+	}
+}
+
+func TestWorkgroupOf(t *testing.T) {
+	for _, c := range []struct {
+		src string
+		mem int
+		sz  [3]int
+	}{
+		{"@compute @workgroup_size(64) fn main() {}", 0, [3]int{64, 1, 1}},
+		{"const WG: u32 = 64u;\nconst H = WG / 2u;\n@compute @workgroup_size(WG, H, 2,)", 0, [3]int{64, 32, 2}},
+		{"const R: u32 = 4u; // rows\nvar<workgroup> part: array<f32, (16u * R)>;\n@workgroup_size(16, R)", 256, [3]int{16, 4, 1}},
+		{"var<workgroup> a: f32;\nvar<workgroup> b: array<vec4<f32>, 8>;\n@workgroup_size(1)", 144, [3]int{1, 1, 1}},
+		{"var<workgroup> a: array<array<vec3f, 2>, (1u + 2u * 3u - 8u / 4u)>;\n@workgroup_size(1)", 160, [3]int{1, 1, 1}},
+		{"const A: u32 = 3u;\nvar<workgroup> a: array<atomic<u32>, max(A, 5u)>; // var<workgroup> c: array<f32, 100>;\n@workgroup_size(1)", 20, [3]int{1, 1, 1}},
+	} {
+		w, err := workgroupOf(c.src)
+		if err != nil || w.memory != c.mem || w.size != c.sz {
+			t.Errorf("%s: got %+v, %v, want %d, %v", c.src, w, err, c.mem, c.sz)
+		}
+	}
+	for _, src := range []string{"", "var<workgroup> a: S;\n@workgroup_size(1)", "const A = A;\n@workgroup_size(A)", "@workgroup_size(B)", "const Z = 0;\n@workgroup_size(4 / Z)"} {
+		if w, err := workgroupOf(src); err == nil {
+			t.Errorf("%q: got %+v, want an error", src, w)
+		}
+	}
+}
+
+var _ = shaders.Names

@@ -1,0 +1,124 @@
+package model
+
+import (
+	"fmt"
+
+	"innerloop/op"
+	"innerloop/prog"
+	"innerloop/ttt"
+)
+
+// LM is a TTT language model: parameters and what every program of it shares. Its methods record programs; an
+// executor runs them.
+type LM struct {
+	*Params
+	Scan ScanOptions
+
+	tables *prog.Arena  // constants: the rotary embedding's table
+	rope   *prog.Tensor // [K, F/2, 2]
+}
+
+// ScanOptions are choices of speed against memory that do not change the model.
+type ScanOptions struct {
+	CheckpointEvery int // G: the inner state is kept every G mini-batches for the backward pass; 0 means 1
+}
+
+// New lays out a model of a valid configuration. Its parameters have no values yet: see Params.Init and Load.
+func New(c Config, o ScanOptions) (*LM, error) {
+	p, err := NewParams(c)
+	if err != nil {
+		return nil, err
+	}
+	m := &LM{Params: p, Scan: o, tables: prog.NewArena("tables")}
+	m.rope = m.tables.Add("rope", prog.F32, c.MiniBatchSize, c.HeadDim()/2, 2)
+	return m, nil
+}
+
+// Prepare puts the model's constants on ex; it comes before the first run of any of its programs there.
+func (m *LM) Prepare(ex prog.Executor) error {
+	s := prog.NewStage(m.tables)
+	op.RoPETable(s.F32(m.rope), m.Config.MiniBatchSize, m.Config.HeadDim(), m.Config.RopeTheta)
+	return ex.Upload(s)
+}
+
+// Free releases the model's memory on ex.
+func (m *LM) Free(ex prog.Executor) {
+	for _, a := range []*prog.Arena{m.Arena, m.Grads, m.tables} {
+		ex.Free(a)
+	}
+}
+
+// Tokens are the inputs of one micro-batch, tensors of an arena of inputs.
+type Tokens struct {
+	IDs     *prog.Tensor // u32 [B,L]
+	Order   *prog.Tensor // u32 [B*L]: positions sorted by token, for the embedding's gradient
+	Start   *prog.Tensor // u32 [V+1]: where each token's positions begin in Order
+	Targets *prog.Tensor // u32 [B,L]; op.IgnoreIndex where there is none
+}
+
+// AddTokens adds the tensors of a micro-batch of b sequences of l tokens to a.
+func (m *LM) AddTokens(a *prog.Arena, prefix string, b, l int) Tokens {
+	return Tokens{
+		IDs:     a.Add(prefix+"ids", prog.U32, b, l),
+		Order:   a.Add(prefix+"order", prog.U32, b*l),
+		Start:   a.Add(prefix+"start", prog.U32, m.Config.VocabSize+1),
+		Targets: a.Add(prefix+"targets", prog.U32, b, l),
+	}
+}
+
+// Activations are the tensors of a forward pass that others look at.
+type Activations struct {
+	Logits *prog.Tensor   // [B*L, V]
+	Blocks []*prog.Tensor // [B, L, C]: each TTT layer's output, before the residual sum
+	States []*prog.Tensor // [B*H, slots, F*F+F]: each TTT layer's inner states, see ttt.LinearScan
+}
+
+// Forward records the model on in's ids: embedding, blocks, norm, head.
+func (m *LM) Forward(r *prog.Recorder, in Tokens) Activations {
+	c, p := m.Config, m.Params
+	var act Activations
+	b, l := in.IDs.Dim(0), in.IDs.Dim(1)
+	x := op.Embedding(r, in.IDs, in.Order, in.Start, p.embed).Reshape(b, l, c.HiddenSize)
+	for i := range p.layers {
+		r.Scope(fmt.Sprintf("layers.%d", i), func() {
+			w := &p.layers[i]
+			if c.PreConv {
+				x = op.Add(r, x, op.CausalConv(r, op.RMSNorm(r, x, w.convNorm, c.RMSNormEps), w.convW, w.convB))
+			}
+			block, state := m.tttLayer(r, w, op.RMSNorm(r, x, w.seqNorm, c.RMSNormEps))
+			act.Blocks, act.States = append(act.Blocks, block), append(act.States, state)
+			x = op.Add(r, x, block)
+			h := op.RMSNorm(r, x, w.ffnNorm, c.RMSNormEps)
+			h = op.SwiGLU(r, op.Linear(r, h, w.gateProj), op.Linear(r, h, w.upProj))
+			x = op.Add(r, x, op.Linear(r, h, w.downProj))
+		})
+	}
+	act.Logits = op.Linear(r, op.RMSNorm(r, x, p.norm, c.RMSNormEps), p.head).Reshape(b*l, c.VocabSize)
+	return act
+}
+
+// tttLayer records one TTT-Linear layer on x [B,L,C], the block's normalised input.
+func (m *LM) tttLayer(r *prog.Recorder, w *layerParams, x *prog.Tensor) (out, state *prog.Tensor) {
+	c := m.Config
+	b, l, d := x.Dim(0), x.Dim(1), c.HiddenSize
+	q := op.Linear(r, x, w.q)
+	var k *prog.Tensor
+	if c.ShareQK {
+		z := q
+		q, k = op.CausalConv(r, z, w.convQW, w.convQB), op.CausalConv(r, z, w.convKW, w.convKB)
+	} else {
+		k = op.Linear(r, x, w.k)
+	}
+	v := op.Linear(r, x, w.v)
+	lr := op.LRGate(r, op.Linear(r, x, w.lrW.Reshape(c.NumAttentionHeads, d)), w.lrB, c.TTTBaseLR, c.HeadDim())
+	xs := op.RoPE(r, q.Reshape(b*l, d), k.Reshape(b*l, d), v.Reshape(b*l, d), lr.Reshape(b*l, c.NumAttentionHeads), m.rope,
+		op.RoPEOptions{SeqLen: l, Heads: c.NumAttentionHeads, Period: c.MiniBatchSize})
+	y, state := ttt.LinearScan(r, xs, w.tok, w.scan, ttt.Options{
+		Heads: c.NumAttentionHeads, SeqLen: l, MiniBatch: c.MiniBatchSize, CheckpointEvery: m.Scan.CheckpointEvery,
+	})
+	y = op.LayerNorm(r, y, w.postW, w.postB, 1e-6)
+	if c.UseGate {
+		y = op.GELUGate(r, y, op.Linear(r, x.Reshape(b*l, d), w.g))
+	}
+	return op.Linear(r, y, w.o).Reshape(b, l, d), state
+}

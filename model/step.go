@@ -1,0 +1,241 @@
+package model
+
+import (
+	"fmt"
+
+	"innerloop/data"
+	"innerloop/op"
+	"innerloop/prog"
+)
+
+// AdamW are the optimiser's settings that stay the same during a run. Decay touches parameters of rank >= 2 only.
+type AdamW struct {
+	Beta1, Beta2, Eps, WeightDecay float64
+	Clip                           float64 // largest global gradient norm; 0: no clipping
+}
+
+// StepOptions fix the shape of a training step.
+type StepOptions struct {
+	Batch  int // B: sequences of a micro-batch
+	SeqLen int // L
+	Micro  int // micro-batches whose gradients are added up; 0 means 1
+	Ring   int // steps whose metrics the device remembers; 0 means 1
+}
+
+// TrainStep is the recorded training step: forward, backward and update, one program, one submission.
+type TrainStep struct {
+	Program *prog.Program
+	Inputs  *prog.Stage // what the host fills before a run: see SetBatch and SetHyper
+	Options StepOptions
+
+	lm      *LM
+	tokens  []Tokens
+	hyper   *prog.Tensor // [op.HyperLen]
+	scale   *prog.Tensor // [1]: 1 / number of targets
+	clip    *prog.Tensor // [1]
+	slot    *prog.Tensor // u32 [1]: the step's row of the ring
+	metrics *prog.Arena
+	ring    *prog.Tensor // [Ring, 2]: loss and gradient norm
+	moments [2]*prog.Arena
+}
+
+// NewTrainStep records a training step of m.
+func NewTrainStep(m *LM, o StepOptions) (*TrainStep, error) {
+	o.Micro, o.Ring = max(1, o.Micro), max(1, o.Ring)
+	if o.Batch < 1 || o.SeqLen < 2 {
+		return nil, fmt.Errorf("model: batch of %d sequences of %d tokens, want at least 1 of 2", o.Batch, o.SeqLen)
+	}
+	s := &TrainStep{lm: m, Options: o}
+	in := prog.NewArena("inputs")
+	for i := range o.Micro {
+		s.tokens = append(s.tokens, m.AddTokens(in, fmt.Sprintf("micro%d.", i), o.Batch, o.SeqLen))
+	}
+	s.hyper = in.Add("hyper", prog.F32, op.HyperLen)
+	s.scale = in.Add("scale", prog.F32, 1)
+	s.clip = in.Add("clip", prog.F32, 1)
+	s.slot = in.Add("slot", prog.U32, 1)
+	s.metrics = prog.NewArena("metrics")
+	s.ring = s.metrics.Add("ring", prog.F32, o.Ring, 2)
+	s.moments = [2]*prog.Arena{m.Arena.Mirror("m"), m.Arena.Mirror("v")}
+	var err error
+	s.Program, err = prog.Record("train step", func(r *prog.Recorder) {
+		whole := func(a *prog.Arena) *prog.Tensor { return a.Window(a.Name(), 0, a.Words()) }
+		r.Clear(whole(m.Grads))
+		loss := r.Temp("loss", 1)
+		r.Clear(loss)
+		for i, t := range s.tokens {
+			r.Scope(fmt.Sprintf("micro%d", i), func() {
+				act := m.Forward(r, t)
+				rows := op.CrossEntropy(r, act.Logits, t.Targets.Reshape(o.Batch*o.SeqLen), s.scale)
+				op.SumTo(r, rows, s.scale, loss)
+				r.Backward()
+			})
+		}
+		norm, clip := r.Temp("grad_norm", 1), r.Temp("clip_scale", 1)
+		op.ClipNorm(r, []*prog.Tensor{whole(m.Grads)}, s.clip, norm, clip)
+		op.PushRow(r, loss, norm, s.slot, s.ring)
+		op.AdamW(r, whole(m.Arena), whole(m.Grads), whole(s.moments[0]), whole(s.moments[1]), s.hyper, clip, m.Decay)
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.Inputs = prog.NewStage(in)
+	return s, nil
+}
+
+// IDs is where the host writes micro-batch i's tokens, [B,L]; SetBatch makes the rest of it.
+func (s *TrainStep) IDs(i int) []uint32 { return s.Inputs.U32(s.tokens[i].IDs) }
+
+// SetBatch makes the targets (the next token of the same row) and the embedding's index of the tokens in IDs(0) to
+// IDs(Micro-1), and the loss's scale. Tokens outside the vocabulary are an error.
+func (s *TrainStep) SetBatch() error {
+	n := 0
+	for _, t := range s.tokens {
+		k, err := fillTokens(s.Inputs, t)
+		if err != nil {
+			return err
+		}
+		n += k
+	}
+	s.Inputs.F32(s.scale)[0] = 1 / float32(n)
+	return nil
+}
+
+// SetHyper sets what the update of step (counted from 1) uses.
+func (s *TrainStep) SetHyper(o AdamW, lr float64, step int) {
+	op.FillHyper(s.Inputs.F32(s.hyper), lr, o.Beta1, o.Beta2, o.Eps, o.WeightDecay, step)
+	s.Inputs.F32(s.clip)[0] = float32(o.Clip)
+	s.Inputs.U32(s.slot)[0] = uint32((step - 1) % s.Options.Ring)
+}
+
+// Metrics reads the loss (mean over the targets, nats) and the global gradient norm before clipping of the steps
+// that the ring holds, row (step-1) % Ring, into dst [Ring*2].
+func (s *TrainStep) Metrics(ex prog.Executor, dst []float32) error { return ex.Read(s.ring, dst) }
+
+// Moments are the optimiser's two arenas, laid out as the parameters.
+func (s *TrainStep) Moments() (m, v *prog.Arena) { return s.moments[0], s.moments[1] }
+
+// Free releases the step's own memory on ex.
+func (s *TrainStep) Free(ex prog.Executor) {
+	for _, a := range []*prog.Arena{s.Inputs.Arena, s.metrics, s.moments[0], s.moments[1]} {
+		ex.Free(a)
+	}
+}
+
+// EvalStep scores sequences without learning from them.
+type EvalStep struct {
+	Program *prog.Program
+	Inputs  *prog.Stage
+	tokens  Tokens
+	one     *prog.Tensor // [1]: 1
+	out     *prog.Arena
+	loss    *prog.Tensor // [1]
+	rows    *prog.Tensor // [B*L]
+}
+
+// NewEvalStep records the scoring of b sequences of l tokens.
+func NewEvalStep(m *LM, b, l int) (*EvalStep, error) {
+	s := &EvalStep{out: prog.NewArena("eval")}
+	in := prog.NewArena("inputs")
+	s.tokens = m.AddTokens(in, "", b, l)
+	s.one = in.Add("one", prog.F32, 1)
+	s.loss = s.out.Add("loss", prog.F32, 1)
+	var err error
+	s.Program, err = prog.Record("eval step", func(r *prog.Recorder) {
+		act := m.Forward(r, s.tokens)
+		s.rows = r.Keep(op.EvalCrossEntropy(r, act.Logits, s.tokens.Targets.Reshape(b*l)))
+		r.Clear(s.loss)
+		op.SumTo(r, s.rows, s.one, s.loss)
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.Inputs = prog.NewStage(in)
+	s.Inputs.F32(s.one)[0] = 1
+	return s, nil
+}
+
+// IDs is where the host writes the tokens, [B,L].
+func (s *EvalStep) IDs() []uint32 { return s.Inputs.U32(s.tokens.IDs) }
+
+// Score runs the step on the first n rows of IDs and returns the sum of their losses, in nats, and the number of
+// tokens that were predicted.
+func (s *EvalStep) Score(ex prog.Executor, run prog.Runner, n int) (sum float64, count int, err error) {
+	if _, err := fillTokens(s.Inputs, s.tokens); err != nil {
+		return 0, 0, err
+	}
+	t := s.Inputs.U32(s.tokens.Targets)
+	l := s.tokens.IDs.Dim(1)
+	for i := n * l; i < len(t); i++ {
+		t[i] = op.IgnoreIndex
+	}
+	if err := ex.Upload(s.Inputs); err != nil {
+		return 0, 0, err
+	}
+	if err := run.Run(); err != nil {
+		return 0, 0, err
+	}
+	var v [1]float32
+	if err := ex.Read(s.loss, v[:]); err != nil {
+		return 0, 0, err
+	}
+	return float64(v[0]), n * (l - 1), nil
+}
+
+// Free releases the step's own memory on ex.
+func (s *EvalStep) Free(ex prog.Executor) { ex.Free(s.Inputs.Arena); ex.Free(s.out) }
+
+// LogitsStep is the forward pass alone, its logits readable.
+type LogitsStep struct {
+	Program *prog.Program
+	Inputs  *prog.Stage
+	Act     Activations
+	tokens  Tokens
+}
+
+// NewLogitsStep records the forward pass over b sequences of l tokens and keeps its logits and TTT outputs.
+func NewLogitsStep(m *LM, b, l int) (*LogitsStep, error) {
+	s := &LogitsStep{}
+	in := prog.NewArena("inputs")
+	s.tokens = m.AddTokens(in, "", b, l)
+	var err error
+	s.Program, err = prog.Record("forward", func(r *prog.Recorder) {
+		s.Act = m.Forward(r, s.tokens)
+		r.Keep(s.Act.Logits)
+		for _, t := range s.Act.Blocks {
+			r.Keep(t)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.Inputs = prog.NewStage(in)
+	return s, nil
+}
+
+// IDs is where the host writes the tokens, [B,L].
+func (s *LogitsStep) IDs() []uint32 { return s.Inputs.U32(s.tokens.IDs) }
+
+// Run uploads the tokens and runs the pass.
+func (s *LogitsStep) Run(ex prog.Executor, run prog.Runner) error {
+	if _, err := fillTokens(s.Inputs, s.tokens); err != nil {
+		return err
+	}
+	if err := ex.Upload(s.Inputs); err != nil {
+		return err
+	}
+	return run.Run()
+}
+
+// Free releases the step's own memory on ex.
+func (s *LogitsStep) Free(ex prog.Executor) { ex.Free(s.Inputs.Arena) }
+
+// fillTokens makes the targets and the embedding's index of t's ids and returns the number of targets.
+func fillTokens(s *prog.Stage, t Tokens) (int, error) {
+	ids := s.U32(t.IDs)
+	b, l := t.IDs.Dim(0), t.IDs.Dim(1)
+	if err := op.IndexIDs(s.U32(t.Order), s.U32(t.Start), ids); err != nil {
+		return 0, err
+	}
+	return b * (l - 1), data.Targets(s.U32(t.Targets), ids, b, l)
+}
