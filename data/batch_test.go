@@ -3,7 +3,6 @@ package data
 import (
 	"slices"
 	"testing"
-
 )
 
 // countingPart holds bytes that say where they stand, for up to 256 tokens.
@@ -143,4 +142,3 @@ func TestTargets(t *testing.T) {
 	checkError(t, Targets(dst[:5], make([]uint32, 6), 2, 3), "data: targets of 5 for 6 ids, want both [2,3]")
 	checkError(t, Targets(nil, nil, 0, 3), "data: targets of 0 for 0 ids, want both [0,3]")
 }
-

@@ -143,14 +143,14 @@ func (n *native) err(code C.int) error {
 	if code == 0 {
 		return nil
 	}
-	kind := invalid
-	switch code {
-	case C.WGPUErrorType_OutOfMemory:
-		kind = outOfMemory
-	case C.WGPUErrorType_DeviceLost:
-		kind = lost
+	e := &driverError{invalid, tidy(C.GoString(C.gpu_message(n.d)))}
+	switch {
+	case code == C.WGPUErrorType_DeviceLost:
+		e.kind = lost
+	case code == C.WGPUErrorType_OutOfMemory, strings.Contains(e.text, "Not enough memory left"):
+		e.kind = outOfMemory // wgpu 0.19 calls some of these validation errors
 	}
-	return &driverError{kind, tidy(C.GoString(C.gpu_message(n.d)))}
+	return e
 }
 
 // rustNote matches lines of wgpu's reports that say nothing about the cause.

@@ -89,6 +89,9 @@ func shapes(c Config) (names []string, dims [][]int) {
 	return names, dims
 }
 
+// mostParams keeps offsets, in words, inside 32 bits.
+const mostParams = 1 << 30
+
 // NewParams lays out the parameters of a valid configuration.
 func NewParams(c Config) (*Params, error) {
 	if err := c.Validate(); err != nil {
@@ -97,6 +100,13 @@ func NewParams(c Config) (*Params, error) {
 	p := &Params{Config: c, Arena: prog.NewArena("params")}
 	names, dims := shapes(c)
 	p.names = names
+	var words int64
+	for _, d := range dims {
+		if words += int64(prog.Shape(d).Len()); words > mostParams {
+			return nil, fmt.Errorf("model: more than %d parameters: vocab_size %d, hidden_size %d, intermediate_size %d, num_hidden_layers %d",
+				mostParams, c.VocabSize, c.HiddenSize, c.IntermediateSize, c.NumHiddenLayers)
+		}
+	}
 	for _, decayed := range []bool{true, false} {
 		for i, n := range names {
 			if (len(dims[i]) >= 2) == decayed {

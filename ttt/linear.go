@@ -3,6 +3,7 @@ package ttt
 import (
 	"math/rand/v2"
 
+	"innerloop/internal/blas"
 	"innerloop/prog"
 )
 
@@ -20,7 +21,19 @@ func (c linearC) slots() int { return prog.CeilDiv(c.steps(), c.G) + 1 } // chec
 func (c linearC) row() int   { return 3*c.H*c.F + c.H }                  // of xs
 func (c linearC) theta() int { return c.OT + c.H*c.F }                   //
 func (c linearC) part() int  { return c.F*c.F + 3*c.F + c.K }            // dW, db, dgamma, dbeta, dtok
-func (c linearC) work() int  { return 5*c.K*c.F + 2*c.K*c.K + 2*c.K + c.F + c.state() }
+// products is the scratch memory of a head's matrix products, those of a short last mini-batch included.
+func (c linearC) products() int {
+	most := 0
+	for _, k := range []int{c.K, max(1, c.L%c.K)} {
+		for _, s := range [][3]int{{k, c.F, c.F}, {k, k, c.F}, {k, c.F, k}, {c.F, c.F, k}} {
+			m, n, l := s[0], s[1], s[2]
+			most = max(most, blas.ScratchNN(m, n, l), blas.ScratchNT(m, n, l), blas.ScratchTN(m, n, l))
+		}
+	}
+	return most
+}
+
+func (c linearC) work() int { return 5*c.K*c.F + 2*c.K*c.K + 2*c.K + c.F + c.state() }
 func (c linearC) workBwd() int {
 	return 9*c.K*c.F + 3*c.K*c.K + 4*c.K + c.F + (c.G+1)*c.state()
 }
@@ -82,7 +95,7 @@ var (
 			return []int{n * c.row(), c.K, c.theta(), n * c.H * c.F, c.B * c.H * c.slots() * c.state(), c.B * c.H * c.work()}
 		},
 		Items:   func(c linearC) int { return c.B * c.H },
-		Scratch: linearC.work,
+		Scratch: func(c linearC) int { return c.work() + c.products() },
 		Flops:   linearC.flopsFwd,
 		Grid:    func(c linearC, t prog.Traits) [3]int { return prog.Grid1(c.B*c.H, t) },
 		Tune:    scanWG[linearC],
@@ -102,7 +115,7 @@ var (
 			return []int{n * c.row(), c.K, c.theta(), bh * c.slots() * c.state(), n * c.H * c.F, n * c.row(), bh * c.part(), bh * c.workBwd()}
 		},
 		Items:   func(c linearC) int { return c.B * c.H },
-		Scratch: linearC.workBwd,
+		Scratch: func(c linearC) int { return c.workBwd() + c.products() },
 		Flops:   linearC.flopsBwd,
 		Grid:    func(c linearC, t prog.Traits) [3]int { return prog.Grid1(c.B*c.H, t) },
 		Tune:    scanWG[linearC],
@@ -114,7 +127,7 @@ var (
 			// The checkpoints are those of the forward pass: the backward recomputes from them.
 			out := make([]float64, len(a.F[4]))
 			fwd := &prog.Args[float64]{F: [][]float64{a.F[0], a.F[1], a.F[2], out, a.F[3], nil}}
-			linearFwd(c, fwd, make([]float64, c.work()), 0, c.B*c.H)
+			linearFwd(c, fwd, make([]float64, c.work()+c.products()), 0, c.B*c.H)
 			for i, v := range a.F[3] {
 				a.F[3][i] = float64(float32(v))
 			}

@@ -1,6 +1,9 @@
 package ttt
 
-import "innerloop/prog"
+import (
+	"innerloop/internal/blas"
+	"innerloop/prog"
+)
 
 // carve hands out consecutive parts of a scratch slice.
 type carve[F prog.Float] struct{ s []F }
@@ -17,16 +20,17 @@ type linearBatch[F prog.Float] struct {
 	k, q                []F // [K,F]
 	xhat, g             []F // [K,F] of the inner LayerNorm and loss at Z
 	zb                  []F // [K,F]: Zb, then its normalised form
-	a, m                []F // [K,K]: 1 + Q Kᵀ and M = E * a
+	a, m                []F // [K,K]: 1 + Q Kᵀ and -M = -E * a
 	s, sb               []F // [K] standard deviations at Z and Zb
 	gamma, beta, target []F // [F], [F], [F] (one token's v - k, refilled for each)
+	tmp                 []F // of the matrix products
 }
 
 func newLinearBatch[F prog.Float](c linearC, s *carve[F]) linearBatch[F] {
 	kf, kk := c.K*c.F, c.K*c.K
 	return linearBatch[F]{
 		k: s.take(kf), q: s.take(kf), xhat: s.take(kf), g: s.take(kf), zb: s.take(kf), a: s.take(kk), m: s.take(kk),
-		s: s.take(c.K), sb: s.take(c.K), target: s.take(c.F),
+		s: s.take(c.K), sb: s.take(c.K), target: s.take(c.F), tmp: s.take(c.products()),
 	}
 }
 
@@ -42,7 +46,7 @@ func (x *linearBatch[F]) load(c linearC, xs, tok, w, bias []F, b, h, t int, with
 		copy(x.q[i*c.F:(i+1)*c.F], xs[o:])
 		copy(x.k[i*c.F:(i+1)*c.F], xs[o+d:])
 	}
-	mm(x.xhat, rows(x.k, c.F), rows(w, c.F), x.n, c.F, c.F, 0, 1)
+	blas.NN(x.xhat, x.k, w, x.n, c.F, c.F, false, x.tmp)
 	for i := range x.n {
 		o := c.token(b, t, i) + h*c.F
 		z := x.xhat[i*c.F : (i+1)*c.F]
@@ -55,7 +59,7 @@ func (x *linearBatch[F]) load(c linearC, xs, tok, w, bias []F, b, h, t int, with
 	if !withQuery {
 		return
 	}
-	mm(x.a, rows(x.q, c.F), rows(x.k, c.F).t(), x.n, x.n, c.F, 0, 1)
+	blas.NT(x.a, x.q, x.k, x.n, x.n, c.F, false, x.tmp)
 	for i := range x.n {
 		ti := tokenRate(i, tok[i])
 		for j := range x.n {
@@ -63,7 +67,7 @@ func (x *linearBatch[F]) load(c linearC, xs, tok, w, bias []F, b, h, t int, with
 			x.a[e]++
 			x.m[e] = 0
 			if j <= i {
-				x.m[e] = ti * x.lr(c, xs, b, h, t, j) * x.a[e]
+				x.m[e] = -ti * x.lr(c, xs, b, h, t, j) * x.a[e]
 			}
 		}
 	}
@@ -76,8 +80,8 @@ func (x *linearBatch[F]) lr(c linearC, xs []F, b, h, t, j int) F {
 
 // read computes Zb = Q W + b - M G.
 func (x *linearBatch[F]) read(c linearC, w, bias []F) {
-	mm(x.zb, rows(x.q, c.F), rows(w, c.F), x.n, c.F, c.F, 0, 1)
-	mm(x.zb, rows(x.m, x.n), rows(x.g, c.F), x.n, c.F, x.n, 1, -1)
+	blas.NN(x.zb, x.q, w, x.n, c.F, c.F, false, x.tmp)
+	blas.NN(x.zb, x.m, x.g, x.n, c.F, x.n, true, x.tmp)
 	for i := range x.n {
 		z := x.zb[i*c.F : (i+1)*c.F]
 		for j := range z {
@@ -86,17 +90,18 @@ func (x *linearBatch[F]) read(c linearC, w, bias []F) {
 	}
 }
 
-// step takes the gradient step: w -= Kᵀ D G, bias -= sum D G. It overwrites g by D G.
+// step takes the gradient step: w -= Kᵀ D G, bias -= sum D G. It overwrites g by -D G.
 func (x *linearBatch[F]) step(c linearC, xs, tok, w, bias []F, b, h, t int) {
 	last := tokenRate(x.n-1, tok[x.n-1])
 	for i := range x.n {
-		d := last * x.lr(c, xs, b, h, t, i)
-		for j := range c.F {
-			x.g[i*c.F+j] *= d
-			bias[j] -= x.g[i*c.F+j]
+		d := -last * x.lr(c, xs, b, h, t, i)
+		g := x.g[i*c.F : (i+1)*c.F]
+		for j := range g {
+			g[j] *= d
+			bias[j] += g[j]
 		}
 	}
-	mm(w, rows(x.k, c.F).t(), rows(x.g, c.F), c.F, c.F, x.n, 1, -1)
+	blas.TN(w, x.k, c.F, x.g, c.F, c.F, x.n, true, x.tmp)
 }
 
 // params points x at the inner LayerNorm of head h.
@@ -184,10 +189,10 @@ func linearBwd[F prog.Float](c linearC, a *prog.Args[F], scratch []F, lo, hi int
 					dz[j] = (dz[j] - mu - z[j]*mux) / x.sb[i]
 				}
 			}
-			// R = -(dZb Gᵀ); dA = R*E into r, dE = R*A into a; P = K dW' + db'.
-			mm(r, rows(dzb, c.F), rows(x.g, c.F).t(), n, n, c.F, 0, -1)
-			mm(p, rows(x.k, c.F), rows(dw, c.F), n, c.F, c.F, 0, 1)
-			mm(dk, rows(x.g, c.F), rows(dw, c.F).t(), n, c.F, c.F, 0, 1)
+			// -R = dZb Gᵀ; dA = R*E into r, dE = R*A into a; P = K dW' + db'.
+			blas.NT(r, dzb, x.g, n, n, c.F, false, x.tmp)
+			blas.NN(p, x.k, dw, n, c.F, c.F, false, x.tmp)
+			blas.NT(dk, x.g, dw, n, c.F, c.F, false, x.tmp)
 			for i := range n {
 				ti := tokenRate(i, tok[i])
 				var dti F
@@ -198,10 +203,10 @@ func linearBwd[F prog.Float](c linearC, a *prog.Args[F], scratch []F, lo, hi int
 						continue
 					}
 					lr := x.lr(c, xs, b, h, t, j)
-					de := r[e] * x.a[e]
+					de := -r[e] * x.a[e]
 					dti += de * lr
 					x.a[e] = de
-					r[e] *= ti * lr
+					r[e] *= -ti * lr
 				}
 				dtok[i] += dti
 				var s F
@@ -222,8 +227,8 @@ func linearBwd[F prog.Float](c linearC, a *prog.Args[F], scratch []F, lo, hi int
 				dtok[n-1] += dd[j] * x.lr(c, xs, b, h, t, j)
 			}
 			// dG = -Mᵀ dZb - D P, then its way through the inner loss (second order) into dZ, left in dg; du in p.
-			mm(dk, rows(r, n).t(), rows(x.q, c.F), n, c.F, n, 1, 1)
-			mm(dg, rows(x.m, n).t(), rows(dzb, c.F), n, c.F, n, 0, -1)
+			blas.TN(dk, r, n, x.q, n, c.F, n, true, x.tmp)
+			blas.TN(dg, x.m, n, dzb, n, c.F, n, false, x.tmp)
 			for i := range n {
 				o := c.token(b, t, i) + h*c.F
 				di := last * x.lr(c, xs, b, h, t, i)
@@ -237,11 +242,11 @@ func linearBwd[F prog.Float](c linearC, a *prog.Args[F], scratch []F, lo, hi int
 				lnGradBwd(x.xhat[lo:hi], x.g[lo:hi], dg[lo:hi], p[lo:hi], x.gamma, x.beta, x.target, dgamma, dbeta, x.s[i])
 			}
 			// dQ into zb, whose values are used up.
-			mm(x.zb, rows(dzb, c.F), rows(w, c.F).t(), n, c.F, c.F, 0, 1)
-			mm(x.zb, rows(r, n), rows(x.k, c.F), n, c.F, n, 1, 1)
-			mm(dk, rows(dg, c.F), rows(w, c.F).t(), n, c.F, c.F, 1, 1)
-			mm(dw, rows(x.q, c.F).t(), rows(dzb, c.F), c.F, c.F, n, 1, 1)
-			mm(dw, rows(x.k, c.F).t(), rows(dg, c.F), c.F, c.F, n, 1, 1)
+			blas.NT(x.zb, dzb, w, n, c.F, c.F, false, x.tmp)
+			blas.NN(x.zb, r, x.k, n, c.F, n, true, x.tmp)
+			blas.NT(dk, dg, w, n, c.F, c.F, true, x.tmp)
+			blas.TN(dw, x.q, c.F, dzb, c.F, c.F, n, true, x.tmp)
+			blas.TN(dw, x.k, c.F, dg, c.F, c.F, n, true, x.tmp)
 			for i := range n {
 				o := c.token(b, t, i) + h*c.F
 				do := dout[(b*c.L+t*c.K+i)*d+h*c.F:][:c.F]
@@ -323,16 +328,10 @@ func linearReduce[F prog.Float](c linearC, a *prog.Args[F], _ []F, lo, hi int) {
 		}
 		for b := range c.B {
 			part := dpart[(b*c.H+h)*c.part():][:c.part()]
-			add(dtheta[h*ff:], part[:ff])
-			add(dtheta[c.OB+h*c.F:], part[ff:ff+c.F])
-			add(dtheta[c.OG+h*c.F:], part[ff+c.F:ff+2*c.F])
-			add(dtheta[c.OT+h*c.F:], part[ff+2*c.F:ff+3*c.F])
+			blas.Add(dtheta[h*ff:][:ff], part[:ff])
+			blas.Add(dtheta[c.OB+h*c.F:][:c.F], part[ff:ff+c.F])
+			blas.Add(dtheta[c.OG+h*c.F:][:c.F], part[ff+c.F:ff+2*c.F])
+			blas.Add(dtheta[c.OT+h*c.F:][:c.F], part[ff+2*c.F:ff+3*c.F])
 		}
-	}
-}
-
-func add[F prog.Float](dst, x []F) {
-	for i, v := range x {
-		dst[i] += v
 	}
 }

@@ -1,0 +1,133 @@
+package model
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"innerloop/prog"
+)
+
+// SampleOptions say how a token is drawn from logits.
+type SampleOptions struct {
+	Temperature float64 // divides the logits; 0: always the likeliest token
+	TopK        int     // only the K likeliest tokens; 0: all
+}
+
+// Validate reports the first option that makes no sense.
+func (o SampleOptions) Validate() error {
+	if math.IsNaN(o.Temperature) || o.Temperature < 0 || o.Temperature > 100 {
+		return fmt.Errorf("model: temperature %g, want 0 to 100", o.Temperature)
+	}
+	if o.TopK < 0 {
+		return fmt.Errorf("model: top-k %d, want 0 or more", o.TopK)
+	}
+	return nil
+}
+
+// Sampler draws tokens, the same ones for the same seed and logits.
+type Sampler struct {
+	o     SampleOptions
+	r     *rand.Rand
+	order []int
+	probs []float64
+}
+
+// NewSampler returns a sampler with a random stream of its own.
+func NewSampler(o SampleOptions, seed uint64) *Sampler {
+	return &Sampler{o: o, r: rand.New(rand.NewPCG(seed, 0x5a3e))}
+}
+
+// Draw returns a token of the distribution softmax(logits/temperature), restricted to the TopK likeliest. Logits that
+// are not finite are an error.
+func (s *Sampler) Draw(logits []float32) (uint32, error) {
+	s.order, s.probs = s.order[:0], s.probs[:0]
+	for i, l := range logits {
+		if math.IsNaN(float64(l)) || math.IsInf(float64(l), 0) {
+			return 0, fmt.Errorf("model: the logit of token %d is %g: the model's weights are damaged", i, l)
+		}
+		s.order = append(s.order, i)
+	}
+	slices.SortStableFunc(s.order, func(a, b int) int { return cmp.Compare(logits[b], logits[a]) })
+	if s.o.Temperature == 0 {
+		return uint32(s.order[0]), nil
+	}
+	if s.o.TopK > 0 {
+		s.order = s.order[:min(s.o.TopK, len(s.order))]
+	}
+	var sum float64
+	for _, i := range s.order {
+		p := math.Exp(float64(logits[i]-logits[s.order[0]]) / s.o.Temperature)
+		s.probs = append(s.probs, p)
+		sum += p
+	}
+	u := s.r.Float64() * sum
+	for j, p := range s.probs {
+		if u -= p; u < 0 {
+			return uint32(s.order[j]), nil
+		}
+	}
+	return uint32(s.order[len(s.order)-1]), nil
+}
+
+// Generator continues a text token by token, by a forward pass over all of it for each token.
+type Generator struct {
+	lm     *LM
+	ex     prog.Executor
+	step   *LogitsStep
+	run    prog.Runner
+	logits []float32
+}
+
+// NewGenerator returns a generator of m, whose parameters ex holds.
+func NewGenerator(m *LM, ex prog.Executor) *Generator { return &Generator{lm: m, ex: ex} }
+
+// Next returns the logits [V] of the token that follows ids; they are valid until the next call.
+func (g *Generator) Next(ids []uint32) ([]float32, error) {
+	if len(ids) == 0 {
+		return nil, fmt.Errorf("model: nothing to continue: got 0 tokens, want at least 1")
+	}
+	if g.step == nil || len(ids) > len(g.step.IDs()) {
+		n := 64
+		for n < len(ids) {
+			n *= 2
+		}
+		if err := g.record(n); err != nil {
+			return nil, err
+		}
+	}
+	// The model is causal: what follows the text does not matter.
+	clear(g.step.IDs())
+	copy(g.step.IDs(), ids)
+	if err := g.step.Run(g.ex, g.run); err != nil {
+		return nil, err
+	}
+	if err := g.run.Read(g.step.Act.Logits, g.logits); err != nil {
+		return nil, err
+	}
+	v := g.lm.Config.VocabSize
+	return g.logits[(len(ids)-1)*v : len(ids)*v], nil
+}
+
+func (g *Generator) record(n int) (err error) {
+	g.Close()
+	if g.step, err = NewLogitsStep(g.lm, 1, n); err != nil {
+		return err
+	}
+	if g.run, err = g.ex.Load(g.step.Program); err != nil {
+		return err
+	}
+	g.logits = make([]float32, n*g.lm.Config.VocabSize)
+	return nil
+}
+
+// Close releases the generator's memory.
+func (g *Generator) Close() {
+	if g.run != nil {
+		g.run.Close()
+		g.step.Free(g.ex)
+	}
+	g.run, g.step = nil, nil
+}

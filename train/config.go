@@ -1,0 +1,243 @@
+// Package train is a run: configuration, loop, schedule, evaluation, metrics and events. The command line and the
+// browser both drive it; it knows neither.
+package train
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"reflect"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"innerloop/model"
+)
+
+// Config describes a run: what a TOML configuration file holds.
+type Config struct {
+	Device string       `toml:"device" comment:"auto, cpu, gpu, or a part of an adapter's name"`
+	Model  model.Config `toml:"model"`
+	Data   Data         `toml:"data"`
+	Train  Options      `toml:"train"`
+	Sample Sample       `toml:"sample"`
+}
+
+// Data says what the model reads.
+type Data struct {
+	File        string  `toml:"file" comment:"any file, its bytes are the tokens; empty: generated stories"`
+	ValFraction float64 `toml:"val_fraction" comment:"the end of the text, held out for validation"`
+	StoryBytes  int     `toml:"story_bytes" comment:"length of the generated stories"`
+}
+
+// Options are the settings of optimiser and loop.
+type Options struct {
+	Steps           int     `toml:"steps"`
+	BatchSize       int     `toml:"batch_size" comment:"sequences of a micro-batch"`
+	SeqLen          int     `toml:"seq_len" comment:"tokens of a sequence"`
+	MicroBatches    int     `toml:"micro_batches" comment:"micro-batches whose gradients are added up for one update"`
+	LR              float64 `toml:"lr" comment:"learning rate at the end of the warm-up"`
+	WarmupSteps     int     `toml:"warmup_steps"`
+	MinLRRatio      float64 `toml:"min_lr_ratio" comment:"the cosine ends at this part of lr"`
+	Beta1           float64 `toml:"beta1"`
+	Beta2           float64 `toml:"beta2"`
+	Eps             float64 `toml:"eps"`
+	WeightDecay     float64 `toml:"weight_decay" comment:"of parameters of rank 2 and more"`
+	Clip            float64 `toml:"clip" comment:"largest global gradient norm; 0: no clipping"`
+	Seed            uint64  `toml:"seed"`
+	LogEvery        int     `toml:"log_every" comment:"steps between lines of the log"`
+	EvalEvery       int     `toml:"eval_every" comment:"steps between validations; 0: only at the end"`
+	SaveEvery       int     `toml:"save_every" comment:"steps between checkpoints; 0: only at the end"`
+	CheckpointEvery int     `toml:"scan_checkpoint_every" comment:"mini-batches between kept inner states: more is less memory and more time"`
+}
+
+// Sample says what is generated after the run.
+type Sample struct {
+	Prompts     []string `toml:"prompts"`
+	Tokens      int      `toml:"tokens" comment:"of each sample; 0: none"`
+	Temperature float64  `toml:"temperature" comment:"0: the likeliest token each time"`
+	TopK        int      `toml:"top_k" comment:"0: all tokens"`
+}
+
+// Default is the run that innerloop train does with no arguments.
+func Default() Config {
+	return Config{
+		Device: "auto",
+		Model:  model.DefaultConfig(),
+		Data:   Data{ValFraction: 0.1, StoryBytes: 1 << 20},
+		Train: Options{
+			Steps: 300, BatchSize: 8, SeqLen: 256, MicroBatches: 1, LR: 3e-3, WarmupSteps: 30, MinLRRatio: 0.1,
+			Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, WeightDecay: 0.1, Clip: 1, Seed: 1, LogEvery: 10, EvalEvery: 100, CheckpointEvery: 1,
+		},
+		Sample: Sample{Prompts: []string{"Once upon a time", "\"Where is "}, Tokens: 200, Temperature: 0.8, TopK: 40},
+	}
+}
+
+// Parse reads a TOML configuration; what it leaves out is Default's. An unknown key or a wrong type is one line with
+// its place: name:line:column.
+func Parse(name string, text []byte) (Config, error) {
+	c := Default()
+	d := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields()
+	if err := d.Decode(&c); err != nil {
+		var strict *toml.StrictMissingError
+		var dec *toml.DecodeError
+		switch {
+		case errors.As(err, &strict):
+			e := strict.Errors[0]
+			line, col := e.Position()
+			return c, fmt.Errorf("%s:%d:%d: unknown key %s", name, line, col, strings.Join(e.Key(), "."))
+		case errors.As(err, &dec):
+			line, col := dec.Position()
+			msg := strings.TrimPrefix(dec.Error(), "toml: ")
+			if k := dec.Key(); len(k) > 0 {
+				msg = strings.Join(k, ".") + ": " + msg
+			}
+			return c, fmt.Errorf("%s:%d:%d: %s", name, line, col, msg)
+		}
+		return c, fmt.Errorf("%s: %w", name, err)
+	}
+	return c, nil
+}
+
+// Load reads a TOML configuration file.
+func Load(path string) (Config, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return Default(), err
+	}
+	return Parse(path, b)
+}
+
+// Set changes one value, a.b=c, the value in TOML or a bare string.
+func (c *Config) Set(assign string) error {
+	key, val, ok := strings.Cut(assign, "=")
+	key, val = strings.TrimSpace(key), strings.TrimSpace(val)
+	if !ok || key == "" {
+		return fmt.Errorf("train: override %q, want key=value as in model.hidden_size=256", assign)
+	}
+	f, err := field(reflect.ValueOf(c).Elem(), key, strings.Split(key, "."))
+	if err != nil {
+		return err
+	}
+	if f.Kind() == reflect.String && !strings.HasPrefix(val, `"`) && !strings.HasPrefix(val, "'") {
+		f.SetString(val)
+		return nil
+	}
+	if f.Kind() == reflect.Float64 && !strings.ContainsAny(val, ".eEn") {
+		val += ".0" // TOML tells integers from floats, people do not
+	}
+	holder := reflect.New(reflect.StructOf([]reflect.StructField{{Name: "V", Type: f.Type(), Tag: `toml:"v"`}}))
+	if err := toml.Unmarshal([]byte("v = "+val), holder.Interface()); err != nil {
+		return fmt.Errorf("train: override %s: got %q, want %s", key, val, typeName(f.Type()))
+	}
+	f.Set(holder.Elem().Field(0))
+	return nil
+}
+
+func typeName(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Int:
+		return "an integer"
+	case reflect.Uint64:
+		return "a non-negative integer"
+	case reflect.Float64:
+		return "a number"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice:
+		return `a list of strings, ["a", "b"]`
+	}
+	return "a string"
+}
+
+// field finds the value that a dotted key names.
+func field(v reflect.Value, whole string, path []string) (reflect.Value, error) {
+	var known []string
+	for i := range v.NumField() {
+		name := v.Type().Field(i).Tag.Get("toml")
+		if name == "-" {
+			continue
+		}
+		if name == path[0] {
+			f := v.Field(i)
+			switch {
+			case f.Kind() != reflect.Struct && len(path) == 1:
+				return f, nil
+			case f.Kind() == reflect.Struct && len(path) > 1:
+				return field(f, whole, path[1:])
+			case f.Kind() == reflect.Struct:
+				return v, fmt.Errorf("train: override %s: it is a table, want a key in it as in %s.%s=...", whole, whole, f.Type().Field(0).Tag.Get("toml"))
+			}
+		}
+		known = append(known, name)
+	}
+	return v, fmt.Errorf("train: override %s: unknown key %q, want one of %s", whole, path[0], strings.Join(known, ", "))
+}
+
+// Text writes the configuration as commented TOML, which Parse reads back to the same.
+func (c Config) Text() ([]byte, error) {
+	var b bytes.Buffer
+	e := toml.NewEncoder(&b)
+	e.SetIndentTables(false)
+	err := e.Encode(c)
+	return b.Bytes(), err
+}
+
+// Validate reports the first thing that is wrong with the configuration.
+func (c Config) Validate() error {
+	if err := c.Model.Validate(); err != nil {
+		return err
+	}
+	t := c.Train
+	const most = 1 << 30
+	for _, d := range []struct {
+		name      string
+		v, lo, hi int
+	}{
+		{"train.steps", t.Steps, 0, most}, {"train.batch_size", t.BatchSize, 1, 1 << 16}, {"train.seq_len", t.SeqLen, 2, 1 << 24},
+		{"train.micro_batches", t.MicroBatches, 1, 1024}, {"train.warmup_steps", t.WarmupSteps, 0, most},
+		{"train.log_every", t.LogEvery, 1, 1 << 16}, {"train.eval_every", t.EvalEvery, 0, most},
+		{"train.save_every", t.SaveEvery, 0, most}, {"train.scan_checkpoint_every", t.CheckpointEvery, 1, 1 << 20},
+		{"data.story_bytes", c.Data.StoryBytes, 1, most}, {"sample.tokens", c.Sample.Tokens, 0, 1 << 24}, {"sample.top_k", c.Sample.TopK, 0, most},
+	} {
+		if d.v < d.lo || d.v > d.hi {
+			return fmt.Errorf("train: %s %d, want %d to %d", d.name, d.v, d.lo, d.hi)
+		}
+	}
+	for _, f := range []struct {
+		name   string
+		v      float64
+		lo, hi float64
+	}{
+		{"train.lr", t.LR, 0, 1e3}, {"train.min_lr_ratio", t.MinLRRatio, 0, 1}, {"train.beta1", t.Beta1, 0, 1 - 1e-9},
+		{"train.beta2", t.Beta2, 0, 1 - 1e-9}, {"train.eps", t.Eps, 0, 1}, {"train.weight_decay", t.WeightDecay, 0, 1e3},
+		{"train.clip", t.Clip, 0, math.MaxFloat32}, {"data.val_fraction", c.Data.ValFraction, 0, 0.9}, {"sample.temperature", c.Sample.Temperature, 0, 100},
+	} {
+		if math.IsNaN(f.v) || f.v < f.lo || f.v > f.hi {
+			return fmt.Errorf("train: %s %g, want %g to %g", f.name, f.v, f.lo, f.hi)
+		}
+	}
+	// A sequence's dispatches stay far inside 32-bit indices.
+	if n := int64(t.BatchSize) * int64(t.SeqLen); n > 1<<24 {
+		return fmt.Errorf("train: batch_size %d * seq_len %d = %d tokens, want at most %d", t.BatchSize, t.SeqLen, n, 1<<24)
+	}
+	if c.Model.VocabSize < 256 {
+		return fmt.Errorf("train: model.vocab_size %d, want at least 256: the tokens are bytes", c.Model.VocabSize)
+	}
+	return nil
+}
+
+// Schedule is the learning rate of a step counted from 1: linear warm-up, then a cosine to MinLRRatio at the last step.
+func (o Options) Schedule(step int) float64 {
+	if step <= o.WarmupSteps {
+		return o.LR * float64(step) / float64(o.WarmupSteps)
+	}
+	n := o.Steps - o.WarmupSteps
+	if n <= 1 {
+		return o.LR
+	}
+	at := min(1, float64(step-1-o.WarmupSteps)/float64(n-1))
+	return o.LR * (o.MinLRRatio + (1-o.MinLRRatio)*0.5*(1+math.Cos(math.Pi*at)))
+}

@@ -1,0 +1,284 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"innerloop/data"
+	"innerloop/model"
+	"innerloop/prog"
+)
+
+// Step is what one training step measured.
+type Step struct {
+	Step     int     `json:"step"`      // from 1
+	Loss     float64 `json:"loss"`      // nats a token, mean over the step's targets
+	GradNorm float64 `json:"grad_norm"` // global, before clipping
+	LR       float64 `json:"lr"`
+	Tokens   int64   `json:"tokens"` // read since the start of the run
+}
+
+// Eval is a validation.
+type Eval struct {
+	Step        int     `json:"step"`     // after this many updates
+	Loss        float64 `json:"val_loss"` // nats a token
+	BitsPerByte float64 `json:"val_bits_per_byte"`
+	Tokens      int     `json:"val_tokens"` // that were predicted
+	Seconds     float64 `json:"val_seconds"`
+}
+
+// Observer is told what happens in a run, on the run's goroutine and in order.
+type Observer interface {
+	// Steps are the steps since the last call: several at a time, because their metrics stay on the device until
+	// they are due. seconds is the time that they took.
+	Steps(s []Step, seconds float64) error
+	Eval(e Eval) error
+	// Save is called where a checkpoint is due; the run's Model holds the weights after step.
+	Save(step int) error
+}
+
+// NonFiniteError says that a step's loss or gradient was not a finite number. The step changed no weight.
+type NonFiniteError struct {
+	Step           int
+	Loss, GradNorm float64
+}
+
+// Error implements error.
+func (e *NonFiniteError) Error() string {
+	return fmt.Sprintf("train: step %d: loss %g, gradient norm %g: not finite; the step's update was not made. Try a lower train.lr or model.ttt_base_lr, or a longer warm-up", e.Step, e.Loss, e.GradNorm)
+}
+
+// Run is a run under way.
+type Run struct {
+	Config Config
+	Model  *model.LM
+	ex     prog.Executor
+
+	step    int // updates made
+	train   *model.TrainStep
+	trainR  prog.Runner
+	eval    *model.EvalStep
+	evalR   prog.Runner
+	sampler *data.Sampler
+	val     data.Part
+	ring    []float32
+	pending []Step
+	since   time.Time
+}
+
+// Corpus is the text that a configuration names: a file's bytes, or generated stories.
+func Corpus(c Data) (*data.Corpus, error) {
+	if c.File != "" {
+		return data.LoadFile(c.File)
+	}
+	return data.NewCorpus("stories", data.Stories(1, c.StoryBytes))
+}
+
+// New prepares a run of a valid configuration on ex: initial weights, recorded programs, split text.
+func New(c Config, ex prog.Executor, text *data.Corpus) (*Run, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	t := c.Train
+	trainPart, val, err := text.Split(c.Data.ValFraction, t.SeqLen)
+	if err != nil {
+		return nil, err
+	}
+	m, err := model.New(c.Model, model.ScanOptions{CheckpointEvery: t.CheckpointEvery})
+	if err != nil {
+		return nil, err
+	}
+	r := &Run{Config: c, Model: m, ex: ex, val: val, ring: make([]float32, 2*t.LogEvery)}
+	if err := r.load(trainPart); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *Run) load(trainPart data.Part) (err error) {
+	t := r.Config.Train
+	if r.sampler, err = data.NewSampler(trainPart, t.Seed, t.BatchSize, t.SeqLen); err != nil {
+		return err
+	}
+	// A recording first: what cannot be recorded should cost no memory.
+	if r.train, err = model.NewTrainStep(r.Model, model.StepOptions{Batch: t.BatchSize, SeqLen: t.SeqLen, Micro: t.MicroBatches, Ring: t.LogEvery}); err != nil {
+		return err
+	}
+	if r.trainR, err = r.ex.Load(r.train.Program); err != nil {
+		return err
+	}
+	if err = r.Model.Prepare(r.ex); err != nil {
+		return err
+	}
+	if err = r.Model.Init(r.ex, t.Seed); err != nil {
+		return err
+	}
+	if r.val.Len() == 0 {
+		return nil
+	}
+	if r.eval, err = model.NewEvalStep(r.Model, t.BatchSize, t.SeqLen); err != nil {
+		return err
+	}
+	r.evalR, err = r.ex.Load(r.eval.Program)
+	return err
+}
+
+// Close releases what the run holds on its executor.
+func (r *Run) Close() {
+	if r.trainR != nil {
+		r.trainR.Close()
+	}
+	if r.train != nil {
+		r.train.Free(r.ex)
+	}
+	if r.evalR != nil {
+		r.evalR.Close()
+	}
+	if r.eval != nil {
+		r.eval.Free(r.ex)
+	}
+	r.Model.Free(r.ex)
+}
+
+// Program is the recorded training step.
+func (r *Run) Program() *prog.Program { return r.train.Program }
+
+// Step is the number of updates made.
+func (r *Run) Step() int { return r.step }
+
+// Train makes the steps that are left, and validates and saves where the configuration asks for it and at the end.
+// It ends early, after a whole step and with everything told to o, when ctx does.
+func (r *Run) Train(ctx context.Context, o Observer) error {
+	t := r.Config.Train
+	r.since = time.Now()
+	for r.step < t.Steps {
+		if err := ctx.Err(); err != nil {
+			return errors.Join(r.flush(o), err)
+		}
+		if err := r.advance(); err != nil {
+			return err
+		}
+		last := r.step == t.Steps
+		evalDue := r.val.Len() > 0 && (last || t.EvalEvery > 0 && r.step%t.EvalEvery == 0)
+		saveDue := last || t.SaveEvery > 0 && r.step%t.SaveEvery == 0
+		if r.step%t.LogEvery == 0 || evalDue || saveDue {
+			if err := r.flush(o); err != nil {
+				return err
+			}
+		}
+		if evalDue {
+			e, err := r.Evaluate()
+			if err != nil {
+				return err
+			}
+			if err := o.Eval(e); err != nil {
+				return err
+			}
+		}
+		if saveDue {
+			if err := o.Save(r.step); err != nil {
+				return err
+			}
+		}
+		if evalDue || saveDue {
+			r.since = time.Now()
+		}
+	}
+	return nil
+}
+
+// advance queues one training step.
+func (r *Run) advance() error {
+	t := r.Config.Train
+	for i := range t.MicroBatches {
+		if err := r.sampler.Fill(r.train.IDs(i), r.step, i); err != nil {
+			return err
+		}
+	}
+	if err := r.train.SetBatch(); err != nil {
+		return err
+	}
+	r.step++
+	lr := t.Schedule(r.step)
+	r.train.SetHyper(model.AdamW{Beta1: t.Beta1, Beta2: t.Beta2, Eps: t.Eps, WeightDecay: t.WeightDecay, Clip: t.Clip}, lr, r.step)
+	if err := r.ex.Upload(r.train.Inputs); err != nil {
+		return err
+	}
+	if err := r.trainR.Run(); err != nil {
+		return fmt.Errorf("train: step %d: %w", r.step, err)
+	}
+	r.pending = append(r.pending, Step{Step: r.step, LR: lr, Tokens: int64(r.step) * int64(t.BatchSize*t.SeqLen*t.MicroBatches)})
+	return nil
+}
+
+// flush reads the metrics of the steps since the last flush from the device and tells o.
+func (r *Run) flush(o Observer) error {
+	if len(r.pending) == 0 {
+		return nil
+	}
+	if err := r.train.Metrics(r.ex, r.ring); err != nil {
+		return fmt.Errorf("train: step %d: %w", r.step, err)
+	}
+	now := time.Now()
+	seconds := now.Sub(r.since).Seconds()
+	r.since = now
+	var bad error
+	for i := range r.pending {
+		s := &r.pending[i]
+		row := (s.Step - 1) % r.Config.Train.LogEvery
+		s.Loss, s.GradNorm = float64(r.ring[2*row]), float64(r.ring[2*row+1])
+		if !finite(s.Loss) || !finite(s.GradNorm) {
+			bad = &NonFiniteError{s.Step, s.Loss, s.GradNorm}
+			r.pending = r.pending[:i]
+			break
+		}
+	}
+	var err error
+	if len(r.pending) > 0 {
+		err = o.Steps(r.pending, seconds)
+	}
+	r.pending = r.pending[:0]
+	return errors.Join(err, bad)
+}
+
+func finite(f float64) bool { return !math.IsNaN(f) && !math.IsInf(f, 0) }
+
+// Evaluate scores the held-out text: consecutive windows of SeqLen tokens, each alone.
+func (r *Run) Evaluate() (Eval, error) {
+	start := time.Now()
+	sum, n, err := Score(r.ex, r.eval, r.evalR, r.val, r.Config.Train.SeqLen)
+	if err != nil {
+		return Eval{}, err
+	}
+	loss := sum / float64(n)
+	return Eval{Step: r.step, Loss: loss, BitsPerByte: loss / math.Ln2, Tokens: n, Seconds: time.Since(start).Seconds()}, nil
+}
+
+// Score sums the losses, in nats, of the consecutive windows of l tokens of part, each scored alone, and counts the
+// tokens that were predicted. s and run are an evaluation step of sequences of l tokens.
+func Score(ex prog.Executor, s *model.EvalStep, run prog.Runner, part data.Part, l int) (sum float64, count int, err error) {
+	ids := s.IDs()
+	b := len(ids) / l
+	windows := part.Windows(l)
+	if windows == 0 {
+		return 0, 0, fmt.Errorf("train: %d bytes to score, want at least seq_len %d", part.Len(), l)
+	}
+	for w := 0; w < windows; w += b {
+		n := min(b, windows-w)
+		for i := range n {
+			if err := part.Window(ids[i*l:(i+1)*l], w+i); err != nil {
+				return 0, 0, err
+			}
+		}
+		s1, n1, err := s.Score(ex, run, n)
+		if err != nil {
+			return 0, 0, err
+		}
+		sum, count = sum+s1, count+n1
+	}
+	return sum, count, nil
+}
