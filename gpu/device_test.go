@@ -193,6 +193,9 @@ func TestLoadErrors(t *testing.T) {
 		{"buffer", 1, [3]int{1, 1, 1}, int(lim.BufferSize/4) + 64, addOne, []string{"gpu: out of memory: slot 0 of buffer step: ", " bytes) asked; largest buffer of ", g.Adapter().Name}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if c.name == "binding" && lim.BindingSize >= lim.BufferSize {
+				t.Skip("a binding may be as large as a buffer")
+			}
 			g.withSource(c.name, c.text)
 			k := testKernel(c.name, c.binds, c.grid)
 			p := record(t, c.name+" step", func(r *prog.Recorder) {

@@ -27,6 +27,7 @@ type Binding struct {
 	Access  Access
 	DType   DType
 	Scratch bool // the kernel's own working memory: what is left there means nothing
+	Maybe   bool // a ReadWrite that may hold no value yet: the kernel then does not read it
 }
 
 // In is a binding of f32 that the kernel only reads.
@@ -71,7 +72,7 @@ type Traits struct {
 var DefaultTraits = Traits{MaxInvocations: 256, WorkgroupMemory: 16384, MaxWorkgroupsAxis: 65535}
 
 // Spec defines a kernel whose compile-time constants are the fields of the struct C: ints become u32, floats f32,
-// bools bool, each under its field's name in capitals. A field tagged `wgsl:"-"` is for Go alone.
+// bools bool, each under its field's name in capitals; fields of an embedded struct count as C's own. A field tagged `wgsl:"-"` is for Go alone.
 //
 // The shader is shaders/<Name>.wgsl. F32 and F64 are the same reference in Go, usually two instantiations of one
 // generic function: it does work items lo..hi-1 of Items, in any split and order with the same bits.
@@ -204,20 +205,29 @@ func (k *Kernel) Consts(c any, fresh uint32, t Traits) map[string]any {
 // Grid is the number of workgroups of one dispatch on a device.
 func (k *Kernel) Grid(c any, t Traits) [3]int { return k.grid(c, t) }
 
+// InOutMaybe is an InOut that may hold no value yet; the kernel knows from its other inputs whether it does.
+func InOutMaybe(name string) Binding { return Binding{Name: name, Access: ReadWrite, Maybe: true} }
+
 // fields yields the constants that a struct's fields stand for, in order.
 func fields(c any) func(yield func(string, any) bool) {
-	return func(yield func(string, any) bool) {
-		v := reflect.ValueOf(c)
-		for i := range v.NumField() {
-			f := v.Type().Field(i)
-			if f.Tag.Get("wgsl") == "-" {
-				continue
+	return func(yield func(string, any) bool) { eachField(reflect.ValueOf(c), strings.ToUpper, yield) }
+}
+
+// eachField yields v's fields, those of embedded structs among them, and reports whether yield wants more.
+func eachField(v reflect.Value, name func(string) string, yield func(string, any) bool) bool {
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		switch {
+		case f.Tag.Get("wgsl") == "-":
+		case f.Anonymous:
+			if !eachField(v.Field(i), name, yield) {
+				return false
 			}
-			if !yield(strings.ToUpper(f.Name), v.Field(i).Interface()) {
-				return
-			}
+		case !yield(name(f.Name), v.Field(i).Interface()):
+			return false
 		}
 	}
+	return true
 }
 
 // Grid1 is the grid of n workgroups, folded into two axes where one axis cannot hold them; a shader numbers its
@@ -239,12 +249,12 @@ func CeilDiv(a, b int) int { return (a + b - 1) / b }
 
 func constString(c any) string {
 	var s strings.Builder
-	v := reflect.ValueOf(c)
-	for i := range v.NumField() {
-		if i > 0 {
+	eachField(reflect.ValueOf(c), func(n string) string { return n }, func(n string, v any) bool {
+		if s.Len() > 0 {
 			s.WriteByte(' ')
 		}
-		fmt.Fprintf(&s, "%s=%v", v.Type().Field(i).Name, v.Field(i).Interface())
-	}
+		fmt.Fprintf(&s, "%s=%v", n, v)
+		return true
+	})
 	return s.String()
 }

@@ -211,7 +211,11 @@ func (r *Recorder) dispatch(k *Kernel, c any, ts []*Tensor) {
 		}
 	}
 	for i, t := range ts {
-		if r.touch(t, k.Binds[i].Access) && k.Binds[i].Access == Accumulate {
+		access := k.Binds[i].Access
+		if k.Binds[i].Maybe && t.buf.first < 0 {
+			access = Write
+		}
+		if r.touch(t, access) && k.Binds[i].Access == Accumulate {
 			fresh |= 1 << i
 		}
 	}

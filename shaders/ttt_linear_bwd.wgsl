@@ -13,6 +13,7 @@ override L: u32 = 18u;  // tokens of a sequence
 override H: u32 = 2u;   // heads
 override F: u32 = 16u;  // head width
 override K: u32 = 4u;   // tokens of a mini-batch
+override NB: u32 = 5u;  // mini-batches of a row, at most
 override G: u32 = 1u;   // mini-batches between checkpoints
 override OB: u32 = 512u;  // b1, gamma and beta in theta
 override OG: u32 = 576u;
@@ -30,11 +31,10 @@ override ACC_DXS: bool = true;
 @group(0) @binding(7) var<storage, read_write> work: array<f32>;
 
 override D: u32 = H * F;
-override ROW: u32 = 3u * H * F + H;
+override ROW: u32 = 3u * H * F + H + 1u;
 override FF: u32 = F * F;
 override STATE: u32 = F * F + F;
-override NC: u32 = (L + K - 1u) / K;
-override SEGS: u32 = (NC + G - 1u) / G;
+override SLOTS: u32 = (NB + G - 1u) / G;
 // Parts of a workgroup's work; its states begin at WS, dW' and db' at WDW.
 override WK: u32 = 0u * K;
 override WQ: u32 = K * F;
@@ -60,6 +60,22 @@ var<private> fr: u32;
 var<private> kr: u32;
 
 fn rate(i: u32) -> f32 { return max(0.0, 1.0 / f32(i + 1u) + tok[i]); }
+
+// code is the place code of token i of the row that begins at token row0: 0 for a document's first token, else the
+// place in its mini-batch, K standing for the first.
+fn code(row0: u32, i: u32) -> u32 { return u32(xs[(row0 + i + 1u) * ROW - 1u] + 0.5); }
+
+// extent is the number of tokens of the mini-batch that begins at token at.
+fn extent(row0: u32, at: u32) -> u32 {
+  var n = 1u;
+  for (; n < K && at + n < L; n++) {
+    if (code(row0, at + n) == 0u) { break; }
+  }
+  return n;
+}
+
+// begin is where the mini-batch begins that ends before token e.
+fn begin(row0: u32, e: u32) -> u32 { return e - 1u - code(row0, e - 1u) % K; }
 
 // Product is work[dst] = beta*work[dst] + alpha * a b: m x n from m x k and k x n, elements at a + i*ars + l*acs and
 // b + l*brs + j*bcs.
@@ -208,20 +224,30 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
   let dgamma = part + STATE;
   let dbeta = dgamma + F;
   let dtok = dbeta + F;
-  for (var e = lane; e < STATE; e += WG) { work[w + WDW + e] = 0.0; }
+  for (var e = lane; e < STATE * nwg.z; e += WG) {
+    work[w + WDW + e] = 0.0;
+    dpart[part + e] = 0.0;
+  }
   for (var e = lane; e < 2u * F + K; e += WG) { dpart[dgamma + e] = 0.0; }
-  for (var seg = 0u; seg < SEGS * nwg.z; seg++) {
-    let t0 = (SEGS - 1u - seg) * G;
-    let len = min(G, NC - t0);
-    let c0 = (bh * (SEGS + 1u) + t0 / G) * STATE;
+  let row0 = (bh / H) * L;
+  var batches = 0u;
+  for (var i = 0u; i < L; i += extent(row0, i)) { batches++; }
+  var stop = L;  // where the segment's last mini-batch ends
+  for (var seg = (batches + G - 1u) / G; seg > 0u; seg--) {
+    let t0 = (seg - 1u) * G;
+    let len = min(G, batches - t0);
+    let c0 = (bh * SLOTS + seg - 1u) * STATE;
+    var at = stop;
+    for (var i = 0u; i < len; i++) { at = begin(row0, at); }
     for (var e = lane; e < STATE * nwg.z; e += WG) { work[w + WS + e] = ckpt[c0 + e]; }
     // First forward over all mini-batches of the segment but the last, then backward over all.
     for (var j = 0u; j < 2u * len - 1u; j++) {
       let back = j >= len - 1u;
       let ts = select(j, 2u * len - 2u - j, back);
       let st = w + WS + ts * STATE;
-      let n = min(K, L - (t0 + ts) * K);
-      let first = (bh / H) * L + (t0 + ts) * K;
+      if (back) { at = begin(row0, stop); }
+      let n = extent(row0, at);
+      let first = row0 + at;
       let last = rate(n - 1u);
       for (var e = lane; e < kr * F; e += WG) {
         let x = (first + min(e / F, n - 1u)) * ROW + h * F + e % F;
@@ -229,11 +255,22 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
         work[w + WK + e] = xs[x + D];
       }
       storageBarrier();
-      if (!back) {
-        for (var e = lane; e < STATE * nwg.z; e += WG) { work[st + STATE + e] = work[st + e]; }
+      let fresh = code(row0, at) == 0u;  // the state before is theta's
+      var start = select(0u, 2u, back);
+      if (back) {
+        stop = at;
+      } else {
+        at += n;
+        if (code(row0, at) == 0u) {
+          for (var e = lane; e < FF * nwg.z; e += WG) { work[st + STATE + e] = theta[h * FF + e]; }
+          for (var e = lane; e < fr; e += WG) { work[st + STATE + FF + e] = theta[OB + h * F + e]; }
+          start = 2u;
+        } else {
+          for (var e = lane; e < STATE * nwg.z; e += WG) { work[st + STATE + e] = work[st + e]; }
+        }
         storageBarrier();
       }
-      for (var phase = select(0u, 2u, back); phase < select(2u, 7u, back); phase++) {
+      for (var phase = start; phase < select(2u, 7u, back); phase++) {
         for (var p = firstProduct(phase); p < firstProduct(phase + 1u); p++) { mm(lane, product(p, w, st)); }
         for (var c = lane; c < fr; c += WG) {
           if (phase == 1u) {
@@ -412,7 +449,14 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
         }
         storageBarrier();
       }
+      // What came before a document's first token is another document's.
+      if (back && fresh) {
+        for (var e = lane; e < STATE * nwg.z; e += WG) {
+          dpart[part + e] += work[w + WDW + e];
+          work[w + WDW + e] = 0.0;
+        }
+        storageBarrier();
+      }
     }
   }
-  for (var e = lane; e < STATE; e += WG) { dpart[part + e] = work[w + WDW + e]; }
 }

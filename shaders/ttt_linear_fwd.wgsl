@@ -1,7 +1,8 @@
 // The TTT-Linear scan, forward (Sun et al. 2024, dual form). One workgroup walks one head of one sequence:
 //   Z = Kx W + b;  G = d/dZ of 1/2 |LN(Z) - (V - Kx)|²;  M = tril(eta) * (1 + Q Kxᵀ);  Zb = Q W + b - M G
 //   out = Q + LN(Zb);  W -= Kxᵀ D G;  b -= sum D G,  with eta_ij = tok_i lr_j and D = diag of eta's last row.
-// Rows past the end of a short last mini-batch have lr 0, so that they change nothing. A mini-batch is a loop over
+// Rows past the end of a short mini-batch have lr 0, so that they change nothing. The state starts anew from theta at
+// a document's first token; a row that begins inside a document goes on from state, where every row leaves its own. A mini-batch is a loop over
 // phases, each some products and then some work on rows, so that the product's code is compiled once.
 // reference: ttt/linear_ref.go linearFwd
 override B: u32 = 2u;   // sequences
@@ -9,6 +10,7 @@ override L: u32 = 18u;  // tokens of a sequence
 override H: u32 = 2u;   // heads
 override F: u32 = 16u;  // head width
 override K: u32 = 4u;   // tokens of a mini-batch
+override NB: u32 = 5u;  // mini-batches of a row, at most
 override G: u32 = 1u;   // mini-batches between checkpoints
 override OB: u32 = 512u;  // b1, gamma and beta in theta
 override OG: u32 = 576u;
@@ -20,14 +22,14 @@ override WG: u32 = 32u;
 @group(0) @binding(2) var<storage, read> theta: array<f32>;
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 @group(0) @binding(4) var<storage, read_write> ckpt: array<f32>;
-@group(0) @binding(5) var<storage, read_write> work: array<f32>;
+@group(0) @binding(5) var<storage, read_write> state: array<f32>;
+@group(0) @binding(6) var<storage, read_write> work: array<f32>;
 
 override D: u32 = H * F;
-override ROW: u32 = 3u * H * F + H;
+override ROW: u32 = 3u * H * F + H + 1u;
 override FF: u32 = F * F;
 override STATE: u32 = F * F + F;
-override NC: u32 = (L + K - 1u) / K;
-override SLOTS: u32 = (NC + G - 1u) / G + 1u;
+override SLOTS: u32 = (NB + G - 1u) / G;
 // Parts of a workgroup's work.
 override WK: u32 = 0u * K;
 override WQ: u32 = K * F;
@@ -43,6 +45,19 @@ var<private> fr: u32;
 var<private> kr: u32;
 
 fn rate(i: u32) -> f32 { return max(0.0, 1.0 / f32(i + 1u) + tok[i]); }
+
+// code is the place code of token i of the row that begins at token row0: 0 for a document's first token, else the
+// place in its mini-batch, K standing for the first.
+fn code(row0: u32, i: u32) -> u32 { return u32(xs[(row0 + i + 1u) * ROW - 1u] + 0.5); }
+
+// extent is the number of tokens of the mini-batch that begins at token at.
+fn extent(row0: u32, at: u32) -> u32 {
+  var n = 1u;
+  for (; n < K && at + n < L; n++) {
+    if (code(row0, at + n) == 0u) { break; }
+  }
+  return n;
+}
 
 // Product is work[dst] = beta*work[dst] + alpha * a b: m x n from m x k and k x n, elements at a + i*ars + l*acs and
 // b + l*brs + j*bcs.
@@ -156,11 +171,20 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
   let bias = w + WS + FF;
   let ga = OG + h * F;
   let be = OT + h * F;
-  for (var e = lane; e < FF; e += WG) { work[w + WS + e] = theta[h * FF + e]; }
-  for (var e = lane; e < F; e += WG) { work[bias + e] = theta[OB + h * F + e]; }
-  for (var t = 0u; t < NC * nwg.z; t++) {
-    let n = min(K, L - t * K);
-    let first = (bh / H) * L + t * K;  // the mini-batch's first token
+  let row0 = (bh / H) * L;
+  var at = 0u;
+  var t = 0u;
+  for (; t < NB * nwg.z; t++) {
+    if (at >= L) { break; }
+    let n = extent(row0, at);
+    let first = row0 + at;  // the mini-batch's first token
+    if (code(row0, at) == 0u) {
+      for (var e = lane; e < FF * nwg.z; e += WG) { work[w + WS + e] = theta[h * FF + e]; }
+      for (var e = lane; e < fr; e += WG) { work[bias + e] = theta[OB + h * F + e]; }
+    } else if (at == 0u) {
+      for (var e = lane; e < STATE * nwg.z; e += WG) { work[w + WS + e] = state[bh * STATE + e]; }
+    }
+    at += n;
     for (var e = lane; e < kr * F; e += WG) {
       let x = (first + min(e / F, n - 1u)) * ROW + h * F + e % F;
       work[w + WQ + e] = xs[x];
@@ -224,6 +248,6 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
       storageBarrier();
     }
   }
-  let c = (bh * SLOTS + SLOTS - 1u) * STATE;
-  for (var e = lane; e < STATE; e += WG) { ckpt[c + e] = work[w + WS + e]; }
+  for (var e = lane; e < STATE * nwg.z; e += WG) { state[bh * STATE + e] = work[w + WS + e]; }
+  for (var e = (t + G - 1u) / G * STATE + lane; e < SLOTS * STATE; e += WG) { ckpt[bh * SLOTS * STATE + e] = 0.0; }
 }

@@ -33,7 +33,7 @@ type Eval struct {
 // Observer is told what happens in a run, on the run's goroutine and in order.
 type Observer interface {
 	// Steps are the steps since the last call: several at a time, because their metrics stay on the device until
-	// they are due. seconds is the time that they took.
+	// log_every steps or a second have passed. seconds is the time that they took.
 	Steps(s []Step, seconds float64) error
 	Eval(e Eval) error
 	// Save is called where a checkpoint is due; the run's Model holds the weights after step.
@@ -151,7 +151,7 @@ func (r *Run) Program() *prog.Program { return r.train.Program }
 func (r *Run) Step() int { return r.step }
 
 // Train makes the steps that are left, and validates and saves where the configuration asks for it and at the end.
-// It ends early, after a whole step and with everything told to o, when ctx does.
+// It ends early, after a whole step and with everything told to o, when ctx does; the error then is ctx's.
 func (r *Run) Train(ctx context.Context, o Observer) error {
 	t := r.Config.Train
 	r.since = time.Now()
@@ -165,13 +165,13 @@ func (r *Run) Train(ctx context.Context, o Observer) error {
 		last := r.step == t.Steps
 		evalDue := r.val.Len() > 0 && (last || t.EvalEvery > 0 && r.step%t.EvalEvery == 0)
 		saveDue := last || t.SaveEvery > 0 && r.step%t.SaveEvery == 0
-		if r.step%t.LogEvery == 0 || evalDue || saveDue {
+		if r.step%t.LogEvery == 0 || evalDue || saveDue || time.Since(r.since) > time.Second {
 			if err := r.flush(o); err != nil {
 				return err
 			}
 		}
 		if evalDue {
-			e, err := r.Evaluate()
+			e, err := r.Evaluate(ctx)
 			if err != nil {
 				return err
 			}
@@ -248,9 +248,9 @@ func (r *Run) flush(o Observer) error {
 func finite(f float64) bool { return !math.IsNaN(f) && !math.IsInf(f, 0) }
 
 // Evaluate scores the held-out text: consecutive windows of SeqLen tokens, each alone.
-func (r *Run) Evaluate() (Eval, error) {
+func (r *Run) Evaluate(ctx context.Context) (Eval, error) {
 	start := time.Now()
-	sum, n, err := Score(r.ex, r.eval, r.evalR, r.val, r.Config.Train.SeqLen)
+	sum, n, err := Score(ctx, r.ex, r.eval, r.evalR, r.val, r.Config.Train.SeqLen)
 	if err != nil {
 		return Eval{}, err
 	}
@@ -259,8 +259,9 @@ func (r *Run) Evaluate() (Eval, error) {
 }
 
 // Score sums the losses, in nats, of the consecutive windows of l tokens of part, each scored alone, and counts the
-// tokens that were predicted. s and run are an evaluation step of sequences of l tokens.
-func Score(ex prog.Executor, s *model.EvalStep, run prog.Runner, part data.Part, l int) (sum float64, count int, err error) {
+// tokens that were predicted. s and run are an evaluation step of sequences of l tokens. It ends with ctx's error when
+// ctx does.
+func Score(ctx context.Context, ex prog.Executor, s *model.EvalStep, run prog.Runner, part data.Part, l int) (sum float64, count int, err error) {
 	ids := s.IDs()
 	b := len(ids) / l
 	windows := part.Windows(l)
@@ -268,6 +269,9 @@ func Score(ex prog.Executor, s *model.EvalStep, run prog.Runner, part data.Part,
 		return 0, 0, fmt.Errorf("train: %d bytes to score, want at least seq_len %d", part.Len(), l)
 	}
 	for w := 0; w < windows; w += b {
+		if err := ctx.Err(); err != nil {
+			return 0, 0, err
+		}
 		n := min(b, windows-w)
 		for i := range n {
 			if err := part.Window(ids[i*l:(i+1)*l], w+i); err != nil {

@@ -3,39 +3,34 @@ package ttt
 import (
 	"math/rand/v2"
 
-	"innerloop/internal/blas"
 	"innerloop/prog"
 )
 
 // linearC are the constants of the TTT-Linear scan.
 type linearC struct {
-	B, L, H, F, K int
-	G             int     // mini-batches between checkpoints
-	OB, OG, OT    int     // where b1, gamma and beta begin in theta, in words; W1 begins at 0
-	Eps           float64 // of the inner LayerNorm
+	scanC
+	OB, OG, OT int // where b1, gamma and beta begin in theta, in words; W1 begins at 0
 }
 
-func (c linearC) state() int { return c.F*c.F + c.F }                    // words of (W, b)
-func (c linearC) steps() int { return prog.CeilDiv(c.L, c.K) }           // NC
-func (c linearC) slots() int { return prog.CeilDiv(c.steps(), c.G) + 1 } // checkpoints and the final state
-func (c linearC) row() int   { return 3*c.H*c.F + c.H }                  // of xs
-func (c linearC) theta() int { return c.OT + c.H*c.F }                   //
-func (c linearC) part() int  { return c.F*c.F + 3*c.F + c.K }            // dW, db, dgamma, dbeta, dtok
-// products is the scratch memory of a head's matrix products, those of a short last mini-batch included.
-func (c linearC) products() int {
-	most := 0
-	for _, k := range []int{c.K, max(1, c.L%c.K)} {
-		for _, s := range [][3]int{{k, c.F, c.F}, {k, k, c.F}, {k, c.F, k}, {c.F, c.F, k}} {
-			m, n, l := s[0], s[1], s[2]
-			most = max(most, blas.ScratchNN(m, n, l), blas.ScratchNT(m, n, l), blas.ScratchTN(m, n, l))
-		}
-	}
-	return most
+func newLinearC(s scanC) linearC {
+	c := linearC{scanC: s, OB: pad(s.H * s.F * s.F)}
+	c.OG = c.OB + pad(s.H*s.F)
+	c.OT = c.OG + pad(s.H*s.F)
+	return c
 }
 
-func (c linearC) work() int { return 5*c.K*c.F + 2*c.K*c.K + 2*c.K + c.F + c.state() }
-func (c linearC) workBwd() int {
-	return 9*c.K*c.F + 3*c.K*c.K + 4*c.K + c.F + (c.G+1)*c.state()
+func (c linearC) state() int { return c.F*c.F + c.F }           // words of (W1, b1)
+func (c linearC) theta() int { return c.OT + c.H*c.F }          // words of the parameters
+func (c linearC) part() int  { return c.state() + 2*c.F + c.K } // dW1, db1, dgamma, dbeta, dtok
+
+func (c linearC) reduce() reduceC {
+	return reduceC{B: c.B, H: c.H, K: c.K, N0: c.F * c.F, N1: c.F, N4: c.F, N5: c.F, O1: c.OB, O2: c.OB, O3: c.OB, O4: c.OG, O5: c.OT}
+}
+
+func (c linearC) work() int    { return 5*c.K*c.F + 2*c.K*c.K + 2*c.K + c.F + c.state() }
+func (c linearC) workBwd() int { return 9*c.K*c.F + 3*c.K*c.K + 4*c.K + c.F + (c.G+1)*c.state() }
+func (c linearC) scratch() int {
+	return c.products([3]int{c.K, c.F, c.F}, [3]int{c.K, c.K, c.F}, [3]int{c.K, c.F, c.K}, [3]int{c.F, c.F, c.K})
 }
 
 func (c linearC) flopsFwd() float64 {
@@ -43,66 +38,40 @@ func (c linearC) flopsFwd() float64 {
 	return float64(c.B*c.L*c.H) * float64(perToken)
 }
 
-// Backward: Z, Zb, P, dQ, three products for dK and two for dW of F*F each, eight of K*F; the forward of the steps
+// Backward: Z, Zb, P, dQ, two products for dK and two for dW of F*F each, six of K*F; the forward of the steps
 // between checkpoints once more.
 func (c linearC) flopsBwd() float64 {
-	perToken := 18*c.F*c.F + 14*c.K*c.F + 100*c.F
+	perToken := 16*c.F*c.F + 14*c.K*c.F + 100*c.F
 	if c.G > 1 {
 		perToken += 4 * c.F * c.F
 	}
 	return float64(c.B*c.L*c.H) * float64(perToken)
 }
 
-func sampleLinear(r *rand.Rand) linearC {
-	c := linearC{B: 1 + r.IntN(3), H: 1 + r.IntN(3), F: []int{4, 6, 16, 18, 32, 64}[r.IntN(6)], K: 1 + r.IntN(17), Eps: 1e-6}
-	c.L = 1 + r.IntN(4*c.K)
-	c.G = 1 + r.IntN(4)
-	pad := func(n int) int { return prog.CeilDiv(n, prog.Align) * prog.Align }
-	c.OB = pad(c.H * c.F * c.F)
-	c.OG = c.OB + pad(c.H*c.F)
-	c.OT = c.OG + pad(c.H*c.F)
-	return c
-}
-
-// fillLinear makes the inputs of a scan as a model has them: unit keys and queries, small learning rates, a stable
-// inner loop.
-func fillLinear(c linearC, r *rand.Rand, xs, tok, theta []float64) {
-	f32 := func(v float64) float64 { return float64(float32(v)) }
-	for i := range xs {
-		if i%c.row() >= 3*c.H*c.F {
-			xs[i] = f32(r.Float64() / float64(c.F)) // lr
-		}
-	}
-	for i := range tok {
-		tok[i] = f32(0.3 * r.NormFloat64())
-	}
-	for i := range theta {
-		switch {
-		case i < c.OG:
-			theta[i] = f32(0.1 * r.NormFloat64())
-		case i < c.OT:
-			theta[i] = f32(1 + 0.1*r.NormFloat64())
-		}
-	}
-}
+func sampleLinear(r *rand.Rand) linearC { return newLinearC(sampleScan(r)) }
 
 var (
 	linearFwdK = define(prog.Spec[linearC]{
-		Name:  "ttt_linear_fwd",
-		Binds: []prog.Binding{prog.In("xs"), prog.In("tok"), prog.In("theta"), prog.Out("out"), prog.Out("ckpt"), prog.Tmp("work")},
+		Name: "ttt_linear_fwd",
+		Binds: []prog.Binding{
+			prog.In("xs"), prog.In("tok"), prog.In("theta"), prog.Out("out"), prog.Out("ckpt"), prog.InOutMaybe("state"), prog.Tmp("work"),
+		},
 		Lens: func(c linearC) []int {
-			n := c.B * c.L
-			return []int{n * c.row(), c.K, c.theta(), n * c.H * c.F, c.B * c.H * c.slots() * c.state(), c.B * c.H * c.work()}
+			n, bh := c.B*c.L, c.B*c.H
+			return []int{n * c.row(), c.K, c.theta(), n * c.width(), bh * c.slots() * c.state(), bh * c.state(), bh * c.work()}
 		},
 		Items:   func(c linearC) int { return c.B * c.H },
-		Scratch: func(c linearC) int { return c.work() + c.products() },
+		Scratch: func(c linearC) int { return c.work() + c.scratch() },
 		Flops:   linearC.flopsFwd,
 		Grid:    func(c linearC, t prog.Traits) [3]int { return prog.Grid1(c.B*c.H, t) },
 		Tune:    scanWG[linearC],
 		F32:     linearFwd[float32],
 		F64:     linearFwd[float64],
 		Sample:  sampleLinear,
-		Fill:    func(c linearC, r *rand.Rand, a *prog.Args[float64]) { fillLinear(c, r, a.F[0], a.F[1], a.F[2]) },
+		Fill: func(c linearC, r *rand.Rand, a *prog.Args[float64]) {
+			fillScan(c.scanC, r, a.F[0], a.F[1], a.F[2], c.OG, c.OT)
+		},
+		Tol: 2e-5,
 	})
 	linearBwdK = define(prog.Spec[linearC]{
 		Name: "ttt_linear_bwd",
@@ -112,10 +81,10 @@ var (
 		},
 		Lens: func(c linearC) []int {
 			n, bh := c.B*c.L, c.B*c.H
-			return []int{n * c.row(), c.K, c.theta(), bh * c.slots() * c.state(), n * c.H * c.F, n * c.row(), bh * c.part(), bh * c.workBwd()}
+			return []int{n * c.row(), c.K, c.theta(), bh * c.slots() * c.state(), n * c.width(), n * c.row(), bh * c.part(), bh * c.workBwd()}
 		},
 		Items:   func(c linearC) int { return c.B * c.H },
-		Scratch: func(c linearC) int { return c.workBwd() + c.products() },
+		Scratch: func(c linearC) int { return c.workBwd() + c.scratch() },
 		Flops:   linearC.flopsBwd,
 		Grid:    func(c linearC, t prog.Traits) [3]int { return prog.Grid1(c.B*c.H, t) },
 		Tune:    scanWG[linearC],
@@ -123,37 +92,17 @@ var (
 		F64:     linearBwd[float64],
 		Sample:  sampleLinear,
 		Fill: func(c linearC, r *rand.Rand, a *prog.Args[float64]) {
-			fillLinear(c, r, a.F[0], a.F[1], a.F[2])
+			fillScan(c.scanC, r, a.F[0], a.F[1], a.F[2], c.OG, c.OT)
 			// The checkpoints are those of the forward pass: the backward recomputes from them.
-			out := make([]float64, len(a.F[4]))
-			fwd := &prog.Args[float64]{F: [][]float64{a.F[0], a.F[1], a.F[2], out, a.F[3], nil}}
-			linearFwd(c, fwd, make([]float64, c.work()+c.products()), 0, c.B*c.H)
+			fwd := &prog.Args[float64]{F: [][]float64{a.F[0], a.F[1], a.F[2], make([]float64, len(a.F[4])), a.F[3], make([]float64, c.B*c.H*c.state()), nil}}
+			linearFwd(c, fwd, make([]float64, c.work()+c.scratch()), 0, c.B*c.H)
 			for i, v := range a.F[3] {
 				a.F[3][i] = float64(float32(v))
 			}
 		},
-	})
-	linearReduceK = define(prog.Spec[linearC]{
-		Name:  "ttt_linear_reduce",
-		Binds: []prog.Binding{prog.In("dpart"), prog.In("tok"), prog.Acc("dtheta"), prog.Acc("dtok")},
-		Lens: func(c linearC) []int {
-			return []int{c.B * c.H * c.part(), c.K, c.theta(), c.K}
-		},
-		Items:  func(c linearC) int { return c.H + 1 },
-		Grid:   func(c linearC, t prog.Traits) [3]int { return prog.Grid1(prog.CeilDiv(c.theta()+c.K, 64), t) },
-		F32:    linearReduce[float32],
-		F64:    linearReduce[float64],
-		Sample: sampleLinear,
+		Tol: 1e-4,
 	})
 )
-
-// scanWG tunes the workgroup that walks one head of one sequence.
-func scanWG[C any](_ C, t prog.Traits) map[string]any {
-	if t.Software {
-		return map[string]any{"WG": 16}
-	}
-	return map[string]any{"WG": 128}
-}
 
 // LinearParams are the learned parameters of a TTT-Linear layer's scan, consecutive tensors of one arena in this order.
 type LinearParams struct {
@@ -163,41 +112,30 @@ type LinearParams struct {
 	Beta  *prog.Tensor // [H,F]
 }
 
-// LinearScan records the TTT-Linear scan over every sequence and head.
-//
-// xs [B*L, 3C+H] holds a token's rotated query, rotated key, value and inner learning rates, as op.RoPE packs them;
-// tok [K] is the learned part of the token's rate. out [B*L, C] is the layer's output before post_norm; state
-// [B*H, slots, F*F+F] holds the state at every checkpoint and, in the last slot, at the end.
-func LinearScan(r *prog.Recorder, xs, tok *prog.Tensor, p LinearParams, o Options) (out, state *prog.Tensor) {
-	c := linearC{L: o.SeqLen, H: o.Heads, F: p.W1.Dim(-1), K: o.MiniBatch, G: max(1, o.CheckpointEvery), Eps: o.Eps}
-	if c.Eps == 0 {
-		c.Eps = 1e-6
-	}
-	n := xs.Dim(0)
-	if c.L <= 0 || n%c.L != 0 {
-		r.Failf("ttt: %d tokens are no whole number of sequences of %d", n, c.L)
-	}
-	c.B = n / c.L
-	c.G = min(c.G, c.steps())
-	a := p.W1.Arena()
-	if a == nil || p.B1.Arena() != a || p.Gamma.Arena() != a || p.Beta.Arena() != a {
-		r.Failf("ttt: the scan's parameters lie in different arenas")
-	}
+// StateLen is the number of words of a head's state, (W1, b1).
+func (p LinearParams) StateLen() int { return p.W1.Len()/p.W1.Dim(0) + p.B1.Len()/p.B1.Dim(0) }
+
+// Scan records the TTT-Linear scan over every sequence and head. xs [B*L, Row] holds the tokens' rows, as op.RoPE
+// packs them; tok [K] is the learned part of the token's rate. state [B*H, StateLen] is where rows that begin inside a
+// document find their state, and where every row leaves it; nil: no row does.
+func (p LinearParams) Scan(r *prog.Recorder, xs, tok, state *prog.Tensor, o Options) Scan {
+	c := linearC{scanC: o.check(r, xs, p.W1.Dim(-1), p.W1, p.B1, p.Gamma, p.Beta)}
 	w := p.W1.Offset()
 	c.OB, c.OG, c.OT = p.B1.Offset()-w, p.Gamma.Offset()-w, p.Beta.Offset()-w
-	if c.OB < p.W1.Len() || c.OG < c.OB+p.B1.Len() || c.OT < c.OG+p.Gamma.Len() {
-		r.Failf("ttt: the scan's parameters are not in the order W1, b1, gamma, beta")
+	theta := p.W1.Arena().Span("theta", p.W1, p.Beta)
+	bh := c.B * c.H
+	if state == nil {
+		state = r.Temp("scan.state", bh, c.state())
 	}
-	theta := a.Span("theta", p.W1, p.Beta)
-	out = r.Temp("scan", n, c.H*c.F)
-	state = r.Temp("scan.state", c.B*c.H, c.slots(), c.state())
-	work := r.Temp("scan.work", c.B*c.H, c.work())
-	linearFwdK.Dispatch(r, c, xs, tok, theta, out, state, work)
+	out := r.Temp("scan", c.B*c.L, c.width())
+	ckpt := r.Temp("scan.ckpt", bh, c.slots(), c.state())
+	work := r.Temp("scan.work", bh, c.work())
+	linearFwdK.Dispatch(r, c, xs, tok, theta, out, ckpt, state, work)
 	r.Tape(func() {
-		dpart := r.Temp("scan.dpart", c.B*c.H, c.part())
-		work := r.Temp("scan.dwork", c.B*c.H, c.workBwd())
-		linearBwdK.Dispatch(r, c, xs, tok, theta, state, r.Grad(out), r.Grad(xs), dpart, work)
-		linearReduceK.Dispatch(r, c, dpart, tok, r.Grad(theta), r.Grad(tok))
+		dpart := r.Temp("scan.dpart", bh, c.part())
+		work := r.Temp("scan.dwork", bh, c.workBwd())
+		linearBwdK.Dispatch(r, c, xs, tok, theta, ckpt, r.Grad(out), r.Grad(xs), dpart, work)
+		reduceK.Dispatch(r, c.reduce(), dpart, tok, r.Grad(theta), r.Grad(tok))
 	}, out)
-	return out, state
+	return Scan{out, state}
 }

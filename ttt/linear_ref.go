@@ -16,7 +16,7 @@ func (c *carve[F]) take(n int) []F {
 
 // linearBatch is one mini-batch of one head: its inputs and what the forward pass makes of them.
 type linearBatch[F prog.Float] struct {
-	n                   int // tokens, at most K
+	at, n               int // first token and number of tokens, at most K
 	k, q                []F // [K,F]
 	xhat, g             []F // [K,F] of the inner LayerNorm and loss at Z
 	zb                  []F // [K,F]: Zb, then its normalised form
@@ -30,25 +30,23 @@ func newLinearBatch[F prog.Float](c linearC, s *carve[F]) linearBatch[F] {
 	kf, kk := c.K*c.F, c.K*c.K
 	return linearBatch[F]{
 		k: s.take(kf), q: s.take(kf), xhat: s.take(kf), g: s.take(kf), zb: s.take(kf), a: s.take(kk), m: s.take(kk),
-		s: s.take(c.K), sb: s.take(c.K), target: s.take(c.F), tmp: s.take(c.products()),
+		s: s.take(c.K), sb: s.take(c.K), target: s.take(c.F), tmp: s.take(c.scratch()),
 	}
 }
 
-// token is the row of xs of token i of mini-batch t of sequence b.
-func (c linearC) token(b, t, i int) int { return (b*c.L + t*c.K + i) * c.row() }
-
-// load gathers mini-batch t of (b,h) and computes Z, xhat, G, 1 + Q Kᵀ and M under state (w, bias).
-func (x *linearBatch[F]) load(c linearC, xs, tok, w, bias []F, b, h, t int, withQuery bool) {
-	x.n = min(c.K, c.L-t*c.K)
-	d := c.H * c.F
+// load gathers the mini-batch of (b,h) that begins at token at and computes Z, xhat, G, 1 + Q Kᵀ and -M under state
+// (w, bias).
+func (x *linearBatch[F]) load(c linearC, xs, tok, w, bias []F, b, h, at int, withQuery bool) {
+	x.n, x.at = extent(c.scanC, xs, b, at), at
+	d := c.width()
 	for i := range x.n {
-		o := c.token(b, t, i) + h*c.F
+		o := c.token(b, at+i) + h*c.F
 		copy(x.q[i*c.F:(i+1)*c.F], xs[o:])
 		copy(x.k[i*c.F:(i+1)*c.F], xs[o+d:])
 	}
 	blas.NN(x.xhat, x.k, w, x.n, c.F, c.F, false, x.tmp)
 	for i := range x.n {
-		o := c.token(b, t, i) + h*c.F
+		o := c.token(b, at+i) + h*c.F
 		z := x.xhat[i*c.F : (i+1)*c.F]
 		for j := range z {
 			z[j] += bias[j]
@@ -67,15 +65,15 @@ func (x *linearBatch[F]) load(c linearC, xs, tok, w, bias []F, b, h, t int, with
 			x.a[e]++
 			x.m[e] = 0
 			if j <= i {
-				x.m[e] = -ti * x.lr(c, xs, b, h, t, j) * x.a[e]
+				x.m[e] = -ti * x.lr(c, xs, b, h, j) * x.a[e]
 			}
 		}
 	}
 }
 
 // lr is the inner learning rate of token j of the mini-batch.
-func (x *linearBatch[F]) lr(c linearC, xs []F, b, h, t, j int) F {
-	return xs[c.token(b, t, j)+3*c.H*c.F+h]
+func (x *linearBatch[F]) lr(c linearC, xs []F, b, h, j int) F {
+	return xs[c.token(b, x.at+j)+3*c.width()+h]
 }
 
 // read computes Zb = Q W + b - M G.
@@ -91,10 +89,10 @@ func (x *linearBatch[F]) read(c linearC, w, bias []F) {
 }
 
 // step takes the gradient step: w -= Kᵀ D G, bias -= sum D G. It overwrites g by -D G.
-func (x *linearBatch[F]) step(c linearC, xs, tok, w, bias []F, b, h, t int) {
+func (x *linearBatch[F]) step(c linearC, xs, tok, w, bias []F, b, h int) {
 	last := tokenRate(x.n-1, tok[x.n-1])
 	for i := range x.n {
-		d := -last * x.lr(c, xs, b, h, t, i)
+		d := -last * x.lr(c, xs, b, h, i)
 		g := x.g[i*c.F : (i+1)*c.F]
 		for j := range g {
 			g[j] *= d
@@ -111,33 +109,36 @@ func (x *linearBatch[F]) params(c linearC, theta []F, h int) {
 
 // linearFwd is the reference of ttt_linear_fwd; an item is one head of one sequence.
 func linearFwd[F prog.Float](c linearC, a *prog.Args[F], scratch []F, lo, hi int) {
-	xs, tok, theta, out, ckpt := a.F[0], a.F[1], a.F[2], a.F[3], a.F[4]
+	xs, tok, theta, out, ckpt, state := a.F[0], a.F[1], a.F[2], a.F[3], a.F[4], a.F[5]
 	sc := carve[F]{scratch}
 	x := newLinearBatch(c, &sc)
-	ff, d := c.F*c.F, c.H*c.F
+	ff, d := c.F*c.F, c.width()
 	for it := lo; it < hi; it++ {
 		b, h := it/c.H, it%c.H
 		x.params(c, theta, h)
-		slot := func(i int) []F { return ckpt[(it*c.slots()+i)*c.state():][:c.state()] }
-		st := slot(c.slots() - 1) // the running state lives where it ends
+		ck := ckpt[it*c.slots()*c.state():][:c.slots()*c.state()]
+		clear(ck)
+		st := state[it*c.state():][:c.state()] // runs where it ends
 		w, bias := st[:ff], st[ff:]
-		copy(w, theta[h*ff:])
-		copy(bias, theta[c.OB+h*c.F:])
-		for t := range c.steps() {
-			if t%c.G == 0 {
-				copy(slot(t/c.G), st)
+		for t, at := 0, 0; at < c.L; t, at = t+1, at+x.n {
+			if code(c.scanC, xs, b, at) == 0 {
+				copy(w, theta[h*ff:])
+				copy(bias, theta[c.OB+h*c.F:])
 			}
-			x.load(c, xs, tok, w, bias, b, h, t, true)
+			if t%c.G == 0 {
+				copy(ck[t/c.G*c.state():], st)
+			}
+			x.load(c, xs, tok, w, bias, b, h, at, true)
 			x.read(c, w, bias)
 			for i := range x.n {
 				z := x.zb[i*c.F : (i+1)*c.F]
 				normalise(z, c.Eps)
-				o := out[(b*c.L+t*c.K+i)*d+h*c.F:]
+				o := out[(b*c.L+at+i)*d+h*c.F:]
 				for j, v := range z {
 					o[j] = x.q[i*c.F+j] + x.gamma[j]*v + x.beta[j]
 				}
 			}
-			x.step(c, xs, tok, w, bias, b, h, t)
+			x.step(c, xs, tok, w, bias, b, h)
 		}
 	}
 }
@@ -148,46 +149,41 @@ func linearBwd[F prog.Float](c linearC, a *prog.Args[F], scratch []F, lo, hi int
 	xs, tok, theta, ckpt, dout, dxs, dpart := a.F[0], a.F[1], a.F[2], a.F[3], a.F[4], a.F[5], a.F[6]
 	sc := carve[F]{scratch}
 	x := newLinearBatch(c, &sc)
-	kf, kk, ff, d := c.K*c.F, c.K*c.K, c.F*c.F, c.H*c.F
+	kf, kk, ff, d := c.K*c.F, c.K*c.K, c.F*c.F, c.width()
 	dzb, dg, p, dk := sc.take(kf), sc.take(kf), sc.take(kf), sc.take(kf)
 	r := sc.take(kk)
 	dlr, dd := sc.take(c.K), sc.take(c.K)
+	dstate := sc.take(c.state()) // dW', db'
 	states := sc.take(c.G * c.state())
 	for it := lo; it < hi; it++ {
 		b, h := it/c.H, it%c.H
 		x.params(c, theta, h)
 		part := dpart[it*c.part():][:c.part()]
 		clear(part)
-		dw, db, dgamma, dbeta, dtok := part[:ff], part[ff:][:c.F], part[ff+c.F:][:c.F], part[ff+2*c.F:][:c.F], part[ff+3*c.F:]
-		for t := c.steps() - 1; t >= 0; t-- {
+		dgamma, dbeta, dtok := part[ff+c.F:][:c.F], part[ff+2*c.F:][:c.F], part[ff+3*c.F:]
+		clear(dstate)
+		dw, db := dstate[:ff], dstate[ff:]
+		last := count(c.scanC, xs, b) - 1
+		at := c.L
+		for t := last; t >= 0; t-- {
 			seg := t / c.G * c.G
-			if t == c.steps()-1 || t%c.G == c.G-1 {
-				recompute(c, &x, xs, tok, ckpt, states, it, seg, t)
+			if t == last || t%c.G == c.G-1 {
+				recompute(c, &x, xs, tok, theta, ckpt, states, it, seg, t, at)
 			}
 			st := states[(t-seg)*c.state():][:c.state()]
 			w, bias := st[:ff], st[ff:]
-			x.load(c, xs, tok, w, bias, b, h, t, true)
+			at = begin(c.scanC, xs, b, at)
+			x.load(c, xs, tok, w, bias, b, h, at, true)
 			x.read(c, w, bias)
 			n := x.n
-			last := tokenRate(n-1, tok[n-1])
+			rate := tokenRate(n-1, tok[n-1])
 
 			// Through the output's LayerNorm.
 			for i := range n {
 				z, dz := x.zb[i*c.F:(i+1)*c.F], dzb[i*c.F:(i+1)*c.F]
 				x.sb[i] = normalise(z, c.Eps)
-				do := dout[(b*c.L+t*c.K+i)*d+h*c.F:][:c.F]
-				var mu, mux F
-				for j, v := range do {
-					dgamma[j] += v * z[j]
-					dbeta[j] += v
-					dz[j] = v * x.gamma[j]
-					mu += dz[j]
-					mux += dz[j] * z[j]
-				}
-				mu, mux = mu/F(c.F), mux/F(c.F)
-				for j := range dz {
-					dz[j] = (dz[j] - mu - z[j]*mux) / x.sb[i]
-				}
+				do := dout[(b*c.L+at+i)*d+h*c.F:][:c.F]
+				lnBwd(z, do, dz, x.gamma, dgamma, dbeta, x.sb[i])
 			}
 			// -R = dZb Gᵀ; dA = R*E into r, dE = R*A into a; P = K dW' + db'.
 			blas.NT(r, dzb, x.g, n, n, c.F, false, x.tmp)
@@ -202,7 +198,7 @@ func linearBwd[F prog.Float](c linearC, a *prog.Args[F], scratch []F, lo, hi int
 						r[e], x.a[e] = 0, 0
 						continue
 					}
-					lr := x.lr(c, xs, b, h, t, j)
+					lr := x.lr(c, xs, b, h, j)
 					de := -r[e] * x.a[e]
 					dti += de * lr
 					x.a[e] = de
@@ -210,7 +206,7 @@ func linearBwd[F prog.Float](c linearC, a *prog.Args[F], scratch []F, lo, hi int
 				}
 				dtok[i] += dti
 				var s F
-				di := last * x.lr(c, xs, b, h, t, i)
+				di := rate * x.lr(c, xs, b, h, i)
 				for j := range c.F {
 					p[i*c.F+j] += db[j]
 					s += p[i*c.F+j] * x.g[i*c.F+j]
@@ -223,15 +219,15 @@ func linearBwd[F prog.Float](c linearC, a *prog.Args[F], scratch []F, lo, hi int
 				for i := j; i < n; i++ {
 					s += x.a[i*n+j] * tokenRate(i, tok[i])
 				}
-				dlr[j] = s + dd[j]*last
-				dtok[n-1] += dd[j] * x.lr(c, xs, b, h, t, j)
+				dlr[j] = s + dd[j]*rate
+				dtok[n-1] += dd[j] * x.lr(c, xs, b, h, j)
 			}
 			// dG = -Mᵀ dZb - D P, then its way through the inner loss (second order) into dZ, left in dg; du in p.
 			blas.TN(dk, r, n, x.q, n, c.F, n, true, x.tmp)
 			blas.TN(dg, x.m, n, dzb, n, c.F, n, false, x.tmp)
 			for i := range n {
-				o := c.token(b, t, i) + h*c.F
-				di := last * x.lr(c, xs, b, h, t, i)
+				o := c.token(b, at+i) + h*c.F
+				di := rate * x.lr(c, xs, b, h, i)
 				for j := range x.target {
 					x.target[j] = xs[o+2*d+j] - xs[o+d+j]
 				}
@@ -248,8 +244,8 @@ func linearBwd[F prog.Float](c linearC, a *prog.Args[F], scratch []F, lo, hi int
 			blas.TN(dw, x.q, c.F, dzb, c.F, c.F, n, true, x.tmp)
 			blas.TN(dw, x.k, c.F, dg, c.F, c.F, n, true, x.tmp)
 			for i := range n {
-				o := c.token(b, t, i) + h*c.F
-				do := dout[(b*c.L+t*c.K+i)*d+h*c.F:][:c.F]
+				o := c.token(b, at+i) + h*c.F
+				do := dout[(b*c.L+at+i)*d+h*c.F:][:c.F]
 				for j := range c.F {
 					e := i*c.F + j
 					db[j] += dzb[e] + dg[e]
@@ -258,21 +254,54 @@ func linearBwd[F prog.Float](c linearC, a *prog.Args[F], scratch []F, lo, hi int
 					dxs[o+d+j] += dk[e] - dt
 					dxs[o+2*d+j] += dt
 				}
-				dxs[c.token(b, t, i)+3*d+h] += dlr[i]
+				dxs[c.token(b, at+i)+3*d+h] += dlr[i]
+			}
+			// What came before a document's first token is another document's.
+			if code(c.scanC, xs, b, at) == 0 {
+				blas.Add(part[:c.state()], dstate)
+				clear(dstate)
 			}
 		}
 	}
 }
 
-// recompute fills states with the state before each of the mini-batches seg..end of item it, from the checkpoint at seg.
-func recompute[F prog.Float](c linearC, x *linearBatch[F], xs, tok, ckpt, states []F, it, seg, end int) {
+// recompute fills states with the state before each of the mini-batches seg..end of item it, from the checkpoint at
+// seg; mini-batch end ends before token stop.
+func recompute[F prog.Float](c linearC, x *linearBatch[F], xs, tok, theta, ckpt, states []F, it, seg, end, stop int) {
 	b, h, ff := it/c.H, it%c.H, c.F*c.F
+	at := begin(c.scanC, xs, b, stop)
+	for range end - seg {
+		at = begin(c.scanC, xs, b, at)
+	}
 	copy(states, ckpt[(it*c.slots()+seg/c.G)*c.state():][:c.state()])
 	for t := seg; t < end; t++ {
 		st, next := states[(t-seg)*c.state():][:c.state()], states[(t-seg+1)*c.state():][:c.state()]
+		x.load(c, xs, tok, st[:ff], st[ff:], b, h, at, false)
+		at += x.n
+		if code(c.scanC, xs, b, at) == 0 {
+			copy(next[:ff], theta[h*ff:])
+			copy(next[ff:], theta[c.OB+h*c.F:])
+			continue
+		}
 		copy(next, st)
-		x.load(c, xs, tok, st[:ff], st[ff:], b, h, t, false)
-		x.step(c, xs, tok, next[:ff], next[ff:], b, h, t)
+		x.step(c, xs, tok, next[:ff], next[ff:], b, h)
+	}
+}
+
+// lnBwd is the backward pass of gamma*z + beta, z the normalised form: from do to dz, and to dgamma and dbeta.
+func lnBwd[F prog.Float](z, do, dz, gamma, dgamma, dbeta []F, s F) {
+	n := F(len(z))
+	var mu, mux F
+	for j, v := range do {
+		dgamma[j] += v * z[j]
+		dbeta[j] += v
+		dz[j] = v * gamma[j]
+		mu += dz[j]
+		mux += dz[j] * z[j]
+	}
+	mu, mux = mu/n, mux/n
+	for j := range dz {
+		dz[j] = (dz[j] - mu - z[j]*mux) / s
 	}
 }
 
@@ -306,32 +335,5 @@ func lnGradBwd[F prog.Float](xhat, g, dg, du, gamma, beta, target, dgamma, dbeta
 	m, mx = m/n, mx/n
 	for i, x := range xhat {
 		dg[i] = (dg[i]-m-x*mx)/s + ds*x/n
-	}
-}
-
-// linearReduce is the reference of ttt_linear_reduce: it adds up the parts of all sequences. Item h < H is a head's
-// W1, b1, gamma and beta, item H the token rates.
-func linearReduce[F prog.Float](c linearC, a *prog.Args[F], _ []F, lo, hi int) {
-	dpart, tok, dtheta, dtok := a.F[0], a.F[1], a.F[2], a.F[3]
-	ff := c.F * c.F
-	for h := lo; h < hi; h++ {
-		if h == c.H {
-			for it := range c.B * c.H {
-				for i := range c.K {
-					// max(0, .) passes the gradient on where its argument is not negative.
-					if 1/F(i+1)+tok[i] >= 0 {
-						dtok[i] += dpart[it*c.part()+ff+3*c.F+i]
-					}
-				}
-			}
-			continue
-		}
-		for b := range c.B {
-			part := dpart[(b*c.H+h)*c.part():][:c.part()]
-			blas.Add(dtheta[h*ff:][:ff], part[:ff])
-			blas.Add(dtheta[c.OB+h*c.F:][:c.F], part[ff:ff+c.F])
-			blas.Add(dtheta[c.OG+h*c.F:][:c.F], part[ff+c.F:ff+2*c.F])
-			blas.Add(dtheta[c.OT+h*c.F:][:c.F], part[ff+2*c.F:ff+3*c.F])
-		}
 	}
 }

@@ -26,6 +26,7 @@ type Options struct {
 	SeqLen          int     // L; the input holds a whole number of sequences
 	MiniBatch       int     // K
 	CheckpointEvery int     // G: the state is stored every G mini-batches and recomputed in between; 0 means 1
+	MaxMiniBatches  int     // that a row may hold where documents end inside it; 0 means ceil(SeqLen/MiniBatch)
 	Eps             float64 // of the inner LayerNorm, inside the square root; 0 means 1e-6
 }
 

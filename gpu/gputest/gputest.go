@@ -4,6 +4,7 @@ package gputest
 import (
 	"errors"
 	"os"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -13,9 +14,12 @@ import (
 
 // Executor is an executor under the name that subtests use.
 type Executor struct {
-	Name string // "go" or "native"
+	Name string // "go", and "native" or in the browser "webgpu"
 	prog.Executor
 }
+
+// Name is what subtests call the WebGPU device: "native", or "webgpu" in the browser.
+var Name = map[bool]string{true: "webgpu", false: "native"}[runtime.GOOS == "js"]
 
 // open opens the device once for the whole test binary; it stays open until the process ends.
 var open = sync.OnceValues(func() (*gpu.Device, error) { return gpu.Open(gpu.Options{}) })
@@ -37,15 +41,15 @@ func Device(t testing.TB) *gpu.Device {
 
 var cpu = sync.OnceValue(func() prog.Executor { return prog.NewCPU[float32](0) })
 
-// Each runs fn as a subtest for every kind of executor: "go", the pure-Go one in float32, and "native", the
+// Each runs fn as a subtest for every kind of executor: "go", the pure-Go one in float32, and Name, the
 // machine's default WebGPU device.
 func Each(t *testing.T, fn func(t *testing.T, ex prog.Executor)) {
 	t.Helper()
 	t.Run("go", func(t *testing.T) { fn(t, cpu()) })
-	t.Run("native", func(t *testing.T) { fn(t, Device(t)) })
+	t.Run(Name, func(t *testing.T) { fn(t, Device(t)) })
 }
 
-// Executors lists the executors of the machine; "native" is left out where there is no adapter, unless
+// Executors lists the executors of the machine; the device is left out where there is no adapter, unless
 // INNERLOOP_REQUIRE_GPU=1, which makes that a failure.
 func Executors(t testing.TB) []Executor {
 	t.Helper()
@@ -53,7 +57,7 @@ func Executors(t testing.TB) []Executor {
 	d, err := open()
 	switch {
 	case err == nil:
-		out = append(out, Executor{"native", d})
+		out = append(out, Executor{Name, d})
 	case os.Getenv("INNERLOOP_REQUIRE_GPU") == "1" || !errors.Is(err, gpu.ErrNoAdapter):
 		t.Fatal(err)
 	}

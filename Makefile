@@ -1,0 +1,55 @@
+# The checks and what they need, on a fresh Debian 12 or any machine with Go, gcc, a Vulkan driver and Chromium.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.SILENT:
+.PHONY: innerloop test setup vet race lint fuzz clean help
+
+FUZZTIME ?= 30s
+LINT := go tool -modfile=tools/go.mod golangci-lint
+
+innerloop: ## build ./innerloop, the command line
+	go build -o $@ ./cmd/innerloop
+
+# One package at a time: lavapipe and the Go executor use every core themselves.
+test: setup vet race ## install what is missing and run every check; without an adapter or a browser it fails
+	echo '== go test ./...'
+	export XDG_RUNTIME_DIR=$$(mktemp -d)
+	trap 'rm -rf "$$XDG_RUNTIME_DIR"' EXIT
+	INNERLOOP_REQUIRE_GPU=1 INNERLOOP_REQUIRE_BROWSER=1 go test -p 1 -timeout 15m ./... 2>&1
+
+setup: ## install a C compiler, a Vulkan driver and Chromium where they are missing
+	.ci/setup
+
+vet: ## gofmt and go vet, for this machine and for the browser
+	echo '== gofmt, go vet, build for the browser'
+	unformatted=$$(gofmt -l .)
+	[ -z "$$unformatted" ] || { echo "not formatted (gofmt -w mends it):"; echo "$$unformatted"; exit 1; }
+	go vet ./...
+	GOOS=js GOARCH=wasm go vet ./...
+	GOOS=js GOARCH=wasm go build ./...
+
+# The adapters are hidden, since a software adapter under the race detector takes hours, and so are the tests
+# that drive a browser.
+race: ## the race detector over all that runs without a GPU and a browser
+	echo '== go test -race, without a GPU'
+	list='{{if eq .Name "main"}}{{.ImportPath}} {{join .Deps " "}}{{end}}'
+	packages=$$(go list -test -f "$$list" ./... | grep '^[^ ]*\.test ' | grep -v chromedp | sed 's/\.test .*//')
+	VK_DRIVER_FILES=/nonexistent go test -race -short -p 1 -timeout 15m $$packages 2>&1
+
+lint: ## golangci-lint, at the version of tools/go.mod, for this machine and for the browser
+	$(LINT) run
+	GOOS=js GOARCH=wasm $$($(LINT:tool=tool -n)) run
+
+fuzz: ## every fuzz target for FUZZTIME each
+	grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | while IFS=: read -r file name; do
+		name=$${name#func }
+		echo "== $$name in $$(dirname "$$file")"
+		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" </dev/null
+	done
+
+clean: ## remove what was built
+	rm -rf innerloop out
+
+help: ## list the targets
+	sed -nE 's/^([a-z]+):[^#]*## (.*)/make \1\t\2/p' Makefile | expand -t 18

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"reflect"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"innerloop/train"
+)
+
+// configFlags are the options that make a configuration.
+type configFlags struct {
+	file string
+	set  []string
+}
+
+func (f *configFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.file, "config", "", "TOML configuration `FILE`; see innerloop help config")
+	c.Flags().StringArrayVar(&f.set, "set", nil, "change one value of the configuration, `KEY=VALUE` as in model.hidden_size=256; may be repeated")
+	if err := c.MarkFlagFilename("config", "toml"); err != nil {
+		panic(err)
+	}
+	err := c.RegisterFlagCompletionFunc("set", func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		return configKeys(reflect.TypeFor[train.Config](), ""), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	})
+	if err != nil {
+		panic(err)
+	}
+}
+
+// configKeys lists the keys of a configuration as --set takes them.
+func configKeys(t reflect.Type, prefix string) (keys []string) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name := prefix + f.Tag.Get("toml")
+		switch {
+		case f.Tag.Get("toml") == "-":
+		case f.Type.Kind() == reflect.Struct:
+			keys = append(keys, configKeys(f.Type, name+".")...)
+		default:
+			keys = append(keys, cobra.CompletionWithDesc(name+"=", f.Tag.Get("comment")))
+		}
+	}
+	return keys
+}
+
+// load makes the configuration: from c, the defaults, then the file, then --set.
+func (f *configFlags) load(c train.Config) (train.Config, error) {
+	if f.file != "" {
+		var err error
+		if c, err = train.Load(f.file); err != nil {
+			return c, fail(exitUsage, fileError(f.file, err))
+		}
+	}
+	for _, s := range f.set {
+		if err := c.Set(s); err != nil {
+			return c, fail(exitUsage, err)
+		}
+	}
+	return c, nil
+}
+
+// fileError makes an error of package os read path: cause; others stay.
+func fileError(path string, err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return fmt.Errorf("%s: %w", path, cause(err))
+	}
+	return err
+}
+
+// textName names a text in a folder's name: book of /texts/book.txt.
+func textName(file string) string {
+	if file == "" {
+		return "stories"
+	}
+	base := filepath.Base(file)
+	base = strings.TrimSuffix(base, filepath.Ext(base))
+	base = strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' || r == '.' || r > 127 {
+			return r
+		}
+		return '-'
+	}, base)
+	if base = strings.Trim(base, ".-"); base == "" {
+		return "run"
+	}
+	return base
+}

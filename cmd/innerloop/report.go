@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/schollz/progressbar/v3"
+
+	"innerloop/prog"
+	"innerloop/train"
+)
+
+// report is a run's observer: it prints progress, writes metrics and saves checkpoints.
+type report struct {
+	app *app
+	run *train.Run
+	ex  prog.Executor
+	out *folder
+
+	quiet   bool
+	bar     *progressbar.ProgressBar // on a terminal
+	last    train.Step
+	eval    *train.Eval // the last one
+	seconds float64     // of training, without validation
+	saved   int         // the step of the last checkpoint; -1: none
+
+	lineTokens  int64 // at the last printed line
+	lineSeconds float64
+}
+
+func newReport(a *app, run *train.Run, ex prog.Executor, out *folder, quiet bool) *report {
+	r := &report{app: a, run: run, ex: ex, out: out, quiet: quiet, saved: -1}
+	if a.tty && !quiet && run.Config.Train.Steps > 0 {
+		r.bar = newBar(a.out, run.Config.Train.Steps)
+	}
+	return r
+}
+
+// Steps implements train.Observer.
+func (r *report) Steps(steps []train.Step, seconds float64) error {
+	first := r.last.Tokens
+	now := steps[len(steps)-1]
+	r.seconds += seconds
+	speed := rate(now.Tokens-first, seconds)
+	for _, s := range steps {
+		err := r.out.add(struct {
+			train.Step
+			TokensPerSecond float64 `json:"tokens_per_second"`
+		}{s, math.Round(speed*10) / 10})
+		if err != nil {
+			return err
+		}
+	}
+	if err := r.out.flush(); err != nil {
+		return err
+	}
+	r.last = now
+	every, all := r.run.Config.Train.LogEvery, r.run.Config.Train.Steps
+	switch {
+	case r.quiet:
+	case r.bar != nil:
+		r.draw(speed)
+	default:
+		for _, s := range steps {
+			if s.Step == 1 || s.Step%every == 0 || s.Step == all {
+				r.line(s)
+			}
+		}
+	}
+	return nil
+}
+
+// line prints a step where there is no terminal.
+func (r *report) line(s train.Step) {
+	speed := rate(s.Tokens-r.lineTokens, r.seconds-r.lineSeconds)
+	r.lineTokens, r.lineSeconds = s.Tokens, r.seconds
+	r.app.out.printf("step %*d/%d  loss %.4f  grad norm %.3f  lr %.3g", digits(r.run.Config.Train.Steps), s.Step, r.run.Config.Train.Steps, s.Loss, s.GradNorm, s.LR)
+	if speed > 0 {
+		r.app.out.printf("  %s tokens/s", count(speed))
+	}
+	r.app.out.printf("\n")
+}
+
+func digits(n int) int { return len(fmt.Sprint(n)) }
+
+func rate(tokens int64, seconds float64) float64 {
+	if tokens <= 0 || seconds <= 0 {
+		return 0
+	}
+	return float64(tokens) / seconds
+}
+
+// Eval implements train.Observer.
+func (r *report) Eval(e train.Eval) error {
+	if err := r.out.add(e); err != nil {
+		return err
+	}
+	if err := r.out.flush(); err != nil {
+		return err
+	}
+	r.eval = &e
+	if !r.quiet {
+		r.above("step %*d/%d  validation loss %.4f nats a token, %.4f bits a byte\n", digits(r.run.Config.Train.Steps), e.Step,
+			r.run.Config.Train.Steps, e.Loss, e.BitsPerByte)
+	}
+	return nil
+}
+
+// Save implements train.Observer.
+func (r *report) Save(step int) error {
+	if err := r.run.Model.Save(r.ex, r.out.dir); err != nil {
+		return fail(exitOutput, err)
+	}
+	r.saved = step
+	return nil
+}
+
+// finish ends a run that ended with err, and turns err into what people are told.
+func (r *report) finish(err error) error {
+	r.stopBar()
+	var bad *train.NonFiniteError
+	var f *failure
+	switch {
+	case errors.As(err, &f):
+		return err
+	case errors.As(err, &bad):
+		return diverged(bad, r.saved, r.out.dir)
+	case err != nil && !errors.Is(err, context.Canceled):
+		return err
+	}
+	if r.saved != r.run.Step() {
+		if err := r.Save(r.run.Step()); err != nil {
+			return err
+		}
+	}
+	if err != nil {
+		return interrupted(r.run.Step(), r.run.Config.Train.Steps, r.out.dir)
+	}
+	return nil
+}
+
+// summary says how the run ended.
+func (r *report) summary() {
+	p := r.app.out.printf
+	if r.last.Step > 0 {
+		p("\n%s in %s, %s tokens/s\n", plural(r.last.Step, "step"), clock(r.seconds), count(rate(r.last.Tokens, r.seconds)))
+		p("training loss    %.4f nats a token (last step)\n", r.last.Loss)
+	}
+	if r.eval != nil {
+		p("validation loss  %.4f nats a token, %.4f bits a byte (%s tokens held out)\n", r.eval.Loss, r.eval.BitsPerByte, count(r.eval.Tokens))
+	}
+	p("saved to         %s\n", r.out.dir)
+}

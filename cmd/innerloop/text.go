@@ -1,0 +1,75 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// count prints 1,048,576.
+func count[T int | int64 | float64](n T) string {
+	s := strconv.FormatInt(int64(math.Round(float64(n))), 10)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// byteCount prints 12.5 MiB.
+func byteCount(n int64) string {
+	for i, u := range []string{"TiB", "GiB", "MiB", "KiB"} {
+		if d := int64(1) << (40 - 10*i); n >= d {
+			return fmt.Sprintf("%.1f %s", float64(n)/float64(d), u)
+		}
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
+
+// clock prints a time as people do: 0.8 s, 42 s, 3m05s, 2h04m.
+func clock(seconds float64) string {
+	switch d := time.Duration(seconds * float64(time.Second)); {
+	case seconds < 10:
+		return fmt.Sprintf("%.1f s", seconds)
+	case seconds < 60:
+		return fmt.Sprintf("%.0f s", seconds)
+	case seconds < 3600:
+		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+	default:
+		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+	}
+}
+
+// plural prints 1 layer, 2 layers.
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	if strings.HasSuffix(noun, "ch") {
+		noun += "e"
+	}
+	return count(n) + " " + noun + "s"
+}
+
+// table aligns rows in columns: the first to the left, the others to the right. The first row is the head.
+func table(rows [][]string) string {
+	width := make([]int, len(rows[0]))
+	for _, r := range rows {
+		for i, c := range r {
+			width[i] = max(width[i], len(c))
+		}
+	}
+	var b strings.Builder
+	for _, r := range rows {
+		for i, c := range r {
+			if i == 0 {
+				fmt.Fprintf(&b, "  %-*s", width[i], c)
+			} else {
+				fmt.Fprintf(&b, "  %*s", width[i], c)
+			}
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}

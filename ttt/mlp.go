@@ -1,0 +1,160 @@
+package ttt
+
+import (
+	"math/rand/v2"
+
+	"innerloop/prog"
+)
+
+// mlpC are the constants of the TTT-MLP scan. E = 4F is the width of the inner model's hidden layer.
+type mlpC struct {
+	scanC
+	OB1, OW2, OB2, OG, OT int // where b1, W2, b2, gamma and beta begin in theta, in words; W1 begins at 0
+}
+
+func newMLPC(s scanC) mlpC {
+	c := mlpC{scanC: s, OB1: pad(s.H * 4 * s.F * s.F)}
+	c.OW2 = c.OB1 + pad(s.H*4*s.F)
+	c.OB2 = c.OW2 + pad(s.H*4*s.F*s.F)
+	c.OG = c.OB2 + pad(s.H*s.F)
+	c.OT = c.OG + pad(s.H*s.F)
+	return c
+}
+
+func (c mlpC) inner() int { return 4 * c.F }                 // E
+func (c mlpC) state() int { return 8*c.F*c.F + 5*c.F }       // words of (W1, b1, W2, b2)
+func (c mlpC) theta() int { return c.OT + c.H*c.F }          // words of the parameters
+func (c mlpC) part() int  { return c.state() + 2*c.F + c.K } // the state's gradient, dgamma, dbeta, dtok
+
+func (c mlpC) reduce() reduceC {
+	fe, e := 4*c.F*c.F, 4*c.F
+	return reduceC{B: c.B, H: c.H, K: c.K, N0: fe, N1: e, N2: fe, N3: c.F, N4: c.F, N5: c.F,
+		O1: c.OB1, O2: c.OW2, O3: c.OB2, O4: c.OG, O5: c.OT}
+}
+
+// The words of scratch memory that a head's walk takes: [K,E], [K,F], [K,K] and [K] arrays, states.
+func (c mlpC) work() int { return c.K*(5*c.inner()+5*c.F+4*c.K+2) + c.F + c.state() }
+func (c mlpC) workBwd() int {
+	return c.K*(11*c.inner()+9*c.F+6*c.K+4) + c.F + (c.G+1)*c.state()
+}
+func (c mlpC) scratch() int {
+	k, f, e := c.K, c.F, c.inner()
+	return c.products([3]int{k, e, f}, [3]int{k, f, e}, [3]int{k, k, f}, [3]int{k, k, e}, [3]int{k, f, k}, [3]int{k, e, k},
+		[3]int{f, e, k}, [3]int{e, f, k})
+}
+
+func (c mlpC) flopsFwd() float64 {
+	perToken := 14*c.F*c.inner() + 4*c.K*(c.F+c.inner()) + 60*c.inner()
+	return float64(c.B*c.L*c.H) * float64(perToken)
+}
+
+func (c mlpC) flopsBwd() float64 {
+	perToken := 40*c.F*c.inner() + 14*c.K*(c.F+c.inner()) + 200*c.inner()
+	if c.G > 1 {
+		perToken += 10 * c.F * c.inner()
+	}
+	return float64(c.B*c.L*c.H) * float64(perToken)
+}
+
+func sampleMLP(r *rand.Rand) mlpC {
+	s := sampleScan(r)
+	for s.F > 32 { // what float64 takes
+		s.F /= 2
+	}
+	return newMLPC(s)
+}
+
+var (
+	mlpFwdK = define(prog.Spec[mlpC]{
+		Name: "ttt_mlp_fwd",
+		Binds: []prog.Binding{
+			prog.In("xs"), prog.In("tok"), prog.In("theta"), prog.Out("out"), prog.Out("ckpt"), prog.InOutMaybe("state"), prog.Tmp("work"),
+		},
+		Lens: func(c mlpC) []int {
+			n, bh := c.B*c.L, c.B*c.H
+			return []int{n * c.row(), c.K, c.theta(), n * c.width(), bh * c.slots() * c.state(), bh * c.state(), bh * c.work()}
+		},
+		Items:   func(c mlpC) int { return c.B * c.H },
+		Scratch: func(c mlpC) int { return c.work() + c.scratch() },
+		Flops:   mlpC.flopsFwd,
+		Grid:    func(c mlpC, t prog.Traits) [3]int { return prog.Grid1(c.B*c.H, t) },
+		Tune:    scanWG[mlpC],
+		F32:     mlpFwd[float32],
+		F64:     mlpFwd[float64],
+		Sample:  sampleMLP,
+		Fill: func(c mlpC, r *rand.Rand, a *prog.Args[float64]) {
+			fillScan(c.scanC, r, a.F[0], a.F[1], a.F[2], c.OG, c.OT)
+		},
+		Tol: 2e-5,
+	})
+	mlpBwdK = define(prog.Spec[mlpC]{
+		Name: "ttt_mlp_bwd",
+		Binds: []prog.Binding{
+			prog.In("xs"), prog.In("tok"), prog.In("theta"), prog.In("ckpt"), prog.In("dout"),
+			prog.Acc("dxs"), prog.Out("dpart"), prog.Tmp("work"),
+		},
+		Lens: func(c mlpC) []int {
+			n, bh := c.B*c.L, c.B*c.H
+			return []int{n * c.row(), c.K, c.theta(), bh * c.slots() * c.state(), n * c.width(), n * c.row(), bh * c.part(), bh * c.workBwd()}
+		},
+		Items:   func(c mlpC) int { return c.B * c.H },
+		Scratch: func(c mlpC) int { return c.workBwd() + c.scratch() },
+		Flops:   mlpC.flopsBwd,
+		Grid:    func(c mlpC, t prog.Traits) [3]int { return prog.Grid1(c.B*c.H, t) },
+		Tune:    scanWG[mlpC],
+		F32:     mlpBwd[float32],
+		F64:     mlpBwd[float64],
+		Sample:  sampleMLP,
+		Fill: func(c mlpC, r *rand.Rand, a *prog.Args[float64]) {
+			fillScan(c.scanC, r, a.F[0], a.F[1], a.F[2], c.OG, c.OT)
+			fwd := &prog.Args[float64]{F: [][]float64{a.F[0], a.F[1], a.F[2], make([]float64, len(a.F[4])), a.F[3], make([]float64, c.B*c.H*c.state()), nil}}
+			mlpFwd(c, fwd, make([]float64, c.work()+c.scratch()), 0, c.B*c.H)
+			for i, v := range a.F[3] {
+				a.F[3][i] = float64(float32(v))
+			}
+		},
+		Tol: 1e-4,
+	})
+)
+
+// MLPParams are the learned parameters of a TTT-MLP layer's scan, consecutive tensors of one arena in this order.
+type MLPParams struct {
+	W1    *prog.Tensor // [H,F,4F] the state's start
+	B1    *prog.Tensor // [H,1,4F]
+	W2    *prog.Tensor // [H,4F,F]
+	B2    *prog.Tensor // [H,1,F]
+	Gamma *prog.Tensor // [H,F] of the inner LayerNorm
+	Beta  *prog.Tensor // [H,F]
+}
+
+// StateLen is the number of words of a head's state, (W1, b1, W2, b2).
+func (p MLPParams) StateLen() int {
+	return (p.W1.Len() + p.B1.Len() + p.W2.Len() + p.B2.Len()) / p.W1.Dim(0)
+}
+
+// Scan records the TTT-MLP scan; see LinearParams.Scan.
+func (p MLPParams) Scan(r *prog.Recorder, xs, tok, state *prog.Tensor, o Options) Scan {
+	c := mlpC{scanC: o.check(r, xs, p.W1.Dim(1), p.W1, p.B1, p.W2, p.B2, p.Gamma, p.Beta)}
+	if p.W1.Dim(2) != c.inner() {
+		r.Failf("ttt: the inner model's W1 is %v, want a hidden layer of %d", p.W1, c.inner())
+	}
+	w := p.W1.Offset()
+	c.OB1, c.OW2, c.OB2 = p.B1.Offset()-w, p.W2.Offset()-w, p.B2.Offset()-w
+	c.OG, c.OT = p.Gamma.Offset()-w, p.Beta.Offset()-w
+	theta := p.W1.Arena().Span("theta", p.W1, p.Beta)
+	bh := c.B * c.H
+	if state == nil {
+		state = r.Temp("scan.state", bh, c.state())
+	}
+	out := r.Temp("scan", c.B*c.L, c.width())
+	ckpt := r.Temp("scan.ckpt", bh, c.slots(), c.state())
+	work := r.Temp("scan.work", bh, c.work())
+	mlpFwdK.Dispatch(r, c, xs, tok, theta, out, ckpt, state, work)
+	r.Tape(func() {
+		dpart := r.Temp("scan.dpart", bh, c.part())
+		work := r.Temp("scan.dwork", bh, c.workBwd())
+		mlpBwdK.Dispatch(r, c, xs, tok, theta, ckpt, r.Grad(out), r.Grad(xs), dpart, work)
+		reduceK.Dispatch(r, c.reduce(), dpart, tok, r.Grad(theta), r.Grad(tok))
+	}, out)
+	return Scan{out, state}
+}

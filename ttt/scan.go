@@ -1,0 +1,212 @@
+package ttt
+
+import (
+	"math/rand/v2"
+
+	"innerloop/internal/blas"
+	"innerloop/prog"
+)
+
+// scanC are the constants that every scan has.
+type scanC struct {
+	B, L, H, F, K int
+	NB            int     // mini-batches that a row may hold: more than ceil(L/K) where documents end inside it
+	G             int     // mini-batches between checkpoints
+	Eps           float64 // of the inner LayerNorm
+}
+
+func (c scanC) slots() int { return prog.CeilDiv(c.NB, c.G) } // checkpoints of a row
+func (c scanC) row() int   { return Row(c.H, c.F) }           // of xs
+func (c scanC) width() int { return c.H * c.F }               // C
+
+// Row is the length of a token's row in a scan's input: rotated query, rotated key, value, the heads' inner learning
+// rates, and the token's place code.
+func Row(heads, headDim int) int { return 3*heads*headDim + heads + 1 }
+
+// PlaceCode is what the scan reads of a token's position in its document: 0 for a document's first token, where the
+// state starts anew; else the place in its mini-batch, K standing for the first.
+func PlaceCode(position, k int) int {
+	switch {
+	case position == 0:
+		return 0
+	case position%k == 0:
+		return k
+	}
+	return position % k
+}
+
+// token is where the row of token i of sequence b begins in xs.
+func (c scanC) token(b, i int) int { return (b*c.L + i) * c.row() }
+
+// code is the place code of token i of sequence b.
+func code[F prog.Float](c scanC, xs []F, b, i int) int { return int(xs[c.token(b, i)+c.row()-1] + 0.5) }
+
+// extent is the number of tokens of the mini-batch that begins at token i: it ends after K tokens, with the row, or
+// before the first token of a document.
+func extent[F prog.Float](c scanC, xs []F, b, i int) int {
+	n := 1
+	for n < c.K && i+n < c.L && code(c, xs, b, i+n) != 0 {
+		n++
+	}
+	return n
+}
+
+// begin is where the mini-batch begins that ends before token e.
+func begin[F prog.Float](c scanC, xs []F, b, e int) int { return e - 1 - code(c, xs, b, e-1)%c.K }
+
+// count is the number of mini-batches of sequence b.
+func count[F prog.Float](c scanC, xs []F, b int) int {
+	n := 0
+	for i := 0; i < c.L; i += extent(c, xs, b, i) {
+		n++
+	}
+	return n
+}
+
+// sampleScan draws a scan for tests; documents ends with Fill.
+func sampleScan(r *rand.Rand) scanC {
+	c := scanC{B: 1 + r.IntN(3), H: 1 + r.IntN(3), F: []int{4, 6, 16, 18, 32, 64}[r.IntN(6)], K: 1 + r.IntN(17), Eps: 1e-6}
+	c.L = 1 + r.IntN(4*c.K)
+	c.NB = prog.CeilDiv(c.L, c.K) + r.IntN(3)
+	c.G = 1 + r.IntN(4)
+	return c
+}
+
+// fillScan makes the inputs of a scan as a model has them: small learning rates and parameters, LayerNorm weights
+// around one, documents that end inside rows where NB leaves room for it, rows that begin inside a document.
+func fillScan(c scanC, r *rand.Rand, xs, tok, theta []float64, gamma, beta int) {
+	f32 := func(v float64) float64 { return float64(float32(v)) }
+	d := c.width()
+	for b := range c.B {
+		spare := c.NB - prog.CeilDiv(c.L, c.K)
+		position := r.IntN(2) * c.K
+		for i := range c.L {
+			x := xs[c.token(b, i):][:c.row()]
+			for h := range c.H {
+				x[3*d+h] = f32(r.Float64() / float64(c.F))
+			}
+			if spare > 0 && i > 0 && r.IntN(c.L) == 0 {
+				spare--
+				position = 0
+			}
+			x[3*d+c.H] = float64(PlaceCode(position, c.K))
+			position++
+		}
+	}
+	for i := range tok {
+		tok[i] = f32(0.3 * r.NormFloat64())
+	}
+	for i := range theta {
+		switch {
+		case i < gamma:
+			theta[i] = f32(0.1 * r.NormFloat64())
+		case i < beta:
+			theta[i] = f32(1 + 0.1*r.NormFloat64())
+		}
+	}
+}
+
+// pad is n rounded up to where the next tensor of an arena begins.
+func pad(n int) int { return prog.CeilDiv(n, prog.Align) * prog.Align }
+
+// products is the scratch memory of the matrix products [m,n] with inner k of all sizes, where tokens, one of the
+// three, may be any number up to K.
+func (c scanC) products(sizes ...[3]int) int {
+	most := 0
+	for _, s := range sizes {
+		most = max(most, blas.ScratchNN(s[0], s[1], s[2]), blas.ScratchNT(s[0], s[1], s[2]), blas.ScratchTN(s[0], s[1], s[2]))
+	}
+	return most
+}
+
+// scanWG tunes the workgroup that walks one head of one sequence.
+func scanWG[C any](_ C, t prog.Traits) map[string]any {
+	if t.Software {
+		return map[string]any{"WG": 16}
+	}
+	return map[string]any{"WG": 128}
+}
+
+// reduceC are the constants of the kernel that adds up the parameters' gradients over sequences: six parameters of
+// N elements a head, from O in theta; the parts hold them one after the other, and then the token rates.
+type reduceC struct {
+	B, H, K                int
+	N0, N1, N2, N3, N4, N5 int
+	O1, O2, O3, O4, O5     int
+}
+
+func (c reduceC) ns() [6]int { return [6]int{c.N0, c.N1, c.N2, c.N3, c.N4, c.N5} }
+func (c reduceC) os() [6]int { return [6]int{0, c.O1, c.O2, c.O3, c.O4, c.O5} }
+func (c reduceC) part() int  { return c.N0 + c.N1 + c.N2 + c.N3 + c.N4 + c.N5 + c.K }
+func (c reduceC) theta() int { return c.O5 + c.H*c.N5 }
+
+var reduceK = define(prog.Spec[reduceC]{
+	Name:  "ttt_reduce",
+	Binds: []prog.Binding{prog.In("dpart"), prog.In("tok"), prog.Acc("dtheta"), prog.Acc("dtok")},
+	Lens:  func(c reduceC) []int { return []int{c.B * c.H * c.part(), c.K, c.theta(), c.K} },
+	Items: func(c reduceC) int { return c.H + 1 },
+	Grid:  func(c reduceC, t prog.Traits) [3]int { return prog.Grid1(prog.CeilDiv(c.theta()+c.K, 64), t) },
+	F32:   reduce[float32],
+	F64:   reduce[float64],
+	Sample: func(r *rand.Rand) reduceC {
+		s := sampleScan(r)
+		if r.IntN(2) == 0 {
+			return newLinearC(s).reduce()
+		}
+		return newMLPC(s).reduce()
+	},
+})
+
+// reduce is the reference of ttt_reduce. Item h < H is a head's parameters, item H the token rates.
+func reduce[F prog.Float](c reduceC, a *prog.Args[F], _ []F, lo, hi int) {
+	dpart, tok, dtheta, dtok := a.F[0], a.F[1], a.F[2], a.F[3]
+	for h := lo; h < hi; h++ {
+		if h == c.H {
+			for it := range c.B * c.H {
+				for i, d := range dpart[(it+1)*c.part()-c.K : (it+1)*c.part()] {
+					// max(0, .) passes the gradient on where its argument is not negative.
+					if 1/F(i+1)+tok[i] >= 0 {
+						dtok[i] += d
+					}
+				}
+			}
+			continue
+		}
+		for b := range c.B {
+			part := dpart[(b*c.H+h)*c.part():]
+			for i, n := range c.ns() {
+				blas.Add(dtheta[c.os()[i]+h*n:][:n], part[:n])
+				part = part[n:]
+			}
+		}
+	}
+}
+
+// Scan is a TTT layer's recorded inner loop.
+type Scan struct {
+	Out   *prog.Tensor // [B*L, C]: the layer's output before post_norm
+	State *prog.Tensor // [B*H, words]: the state after the last token
+}
+
+// check completes the constants of a scan over xs and refuses what does not fit.
+func (o Options) check(r *prog.Recorder, xs *prog.Tensor, headDim int, params ...*prog.Tensor) scanC {
+	c := scanC{L: o.SeqLen, H: o.Heads, F: headDim, K: o.MiniBatch, G: max(1, o.CheckpointEvery), Eps: o.Eps}
+	if c.Eps == 0 {
+		c.Eps = 1e-6
+	}
+	n := xs.Dim(0)
+	if c.L <= 0 || n%c.L != 0 {
+		r.Failf("ttt: %d tokens are no whole number of sequences of %d", n, c.L)
+	}
+	c.B = n / c.L
+	c.NB = max(o.MaxMiniBatches, prog.CeilDiv(c.L, c.K))
+	c.G = min(c.G, c.NB)
+	// The parameters are one binding: they have to lie in one arena in their order.
+	a := params[0].Arena()
+	for i, p := range params {
+		if a == nil || p.Arena() != a || i > 0 && p.Offset() < params[i-1].Offset()+params[i-1].Len() {
+			r.Failf("ttt: the scan's parameters are not consecutive tensors of one arena: %v", p)
+		}
+	}
+	return c
+}
