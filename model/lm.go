@@ -70,7 +70,7 @@ func (m *LM) AddTokens(a *prog.Arena, prefix string, b, l int) Tokens {
 type Activations struct {
 	Logits *prog.Tensor   // [B*L, V]
 	Blocks []*prog.Tensor // [B, L, C]: each TTT layer's output, before the residual sum
-	States []*prog.Tensor // [B*H, slots, F*F+F]: each TTT layer's inner states, see ttt.LinearScan
+	States []*prog.Tensor // [B*H, words]: each TTT layer's state after the last token
 }
 
 // Forward records the model on in's ids: embedding, blocks, norm, head.
@@ -113,12 +113,12 @@ func (m *LM) tttLayer(r *prog.Recorder, w *layerParams, x *prog.Tensor) (out, st
 	lr := op.LRGate(r, op.Linear(r, x, w.lrW.Reshape(c.NumAttentionHeads, d)), w.lrB, c.TTTBaseLR, c.HeadDim())
 	xs := op.RoPE(r, q.Reshape(b*l, d), k.Reshape(b*l, d), v.Reshape(b*l, d), lr.Reshape(b*l, c.NumAttentionHeads), m.rope,
 		op.RoPEOptions{SeqLen: l, Heads: c.NumAttentionHeads, Period: c.MiniBatchSize})
-	y, state := ttt.LinearScan(r, xs, w.tok, w.scan, ttt.Options{
+	scan := w.scan.Scan(r, xs, w.tok, nil, ttt.Options{
 		Heads: c.NumAttentionHeads, SeqLen: l, MiniBatch: c.MiniBatchSize, CheckpointEvery: m.Scan.CheckpointEvery,
 	})
-	y = op.LayerNorm(r, y, w.postW, w.postB, 1e-6)
+	y := op.LayerNorm(r, scan.Out, w.postW, w.postB, 1e-6)
 	if c.UseGate {
 		y = op.GELUGate(r, y, op.Linear(r, x.Reshape(b*l, d), w.g))
 	}
-	return op.Linear(r, y, w.o).Reshape(b, l, d), state
+	return op.Linear(r, y, w.o).Reshape(b, l, d), scan.State
 }
