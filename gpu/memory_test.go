@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"innerloop/op"
 	"innerloop/prog"
@@ -107,14 +108,17 @@ func TestReplaysDoNotGrow(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	r0 := rss()
-	const n = 2000
+	n := 2000
+	if runtime.GOOS == "js" {
+		n = 300
+	}
 	step(n)
 	r1 := rss()
 	runtime.ReadMemStats(&after)
 	if err := g.Sync(); err != nil {
 		t.Fatal(err)
 	}
-	mallocs := float64(after.Mallocs-before.Mallocs) / n
+	mallocs := float64(after.Mallocs-before.Mallocs) / float64(n)
 	t.Logf("%d steps: resident %+d KiB, %.2f Go allocations a step; one upload is %d KiB", n, (r1-r0)/1024, mallocs, 4*len(s.Words())/1024)
 	if grown := r1 - r0; grown > 16<<20 {
 		t.Errorf("resident memory grew by %d MiB, want none", grown>>20)
@@ -258,5 +262,39 @@ func TestLoopLimit(t *testing.T) {
 	}
 	if got[0] >= 90000 || got[0] < 60000 {
 		t.Errorf("%v of 90000 rounds, want about 65,535", got[0])
+	}
+}
+
+// TestInFlight checks that Run waits where too much is queued.
+func TestInFlight(t *testing.T) {
+	g := open(t)
+	in := prog.NewArena("in")
+	x, w := in.Add("x", prog.F32, 2048, 512), in.Add("w", prog.F32, 512)
+	run, err := g.Load(record(t, "p", func(r *prog.Recorder) {
+		for range 4 {
+			op.RMSNorm(r, x, w, 1e-6)
+		}
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(run.Run(), g.Sync()); err != nil {
+		t.Fatal(err)
+	}
+	const n = 40
+	start := time.Now()
+	for range n {
+		if err := run.Run(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	queued := time.Since(start)
+	if err := g.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	total := time.Since(start)
+	t.Logf("%d runs take %v; %v after the last was queued", n, total, total-queued)
+	if total-queued > total/2 {
+		t.Errorf("%v of %v were still to do when the last run was queued", total-queued, total)
 	}
 }

@@ -12,9 +12,12 @@
 #include <string.h>
 #ifdef _WIN32
 #include <windows.h>
+static void yield(void) { SwitchToThread(); }
 static void pause_us(unsigned us) { us < 1000 ? SwitchToThread() : Sleep(us / 1000); }
 #else
+#include <sched.h>
 #include <time.h>
+static void yield(void) { sched_yield(); }
 static void pause_us(unsigned us) {
   struct timespec t = {0, us * 1000L};
   nanosleep(&t, NULL);
@@ -170,10 +173,14 @@ void gpu_poll(gpu_device *d) { wgpuDevicePoll(d->device, 0, NULL); }
 // wait_for returns once at most in_flight submissions have not ended.
 static int wait_for(gpu_device *d, uint64_t in_flight) {
   unsigned us = 0;
-  for (;;) {
+  for (int n = 0;; n++) {
     wgpuDevicePoll(d->device, 0, NULL);
     if (d->error || d->submitted - d->done <= in_flight) return d->error;
-    us = us + us / 8 + 4; // the waiting adds at most about an eighth
+    if (n < 30) { // short work ends while a sleep would only begin
+      yield();
+      continue;
+    }
+    us = us + us / 8 + 4; // the waiting adds about an eighth at most
     pause_us(us < 2000 ? us : 2000);
   }
 }
@@ -204,8 +211,9 @@ static int flush(gpu_device *d) {
 }
 
 void gpu_close(gpu_device *d) {
+  if (d->lost) return; // releasing a lost device aborts the process
   begin(d);
-  if (!d->lost) wait_for(d, 0);
+  wait_for(d, 0);
   if (d->staging) wgpuBufferRelease(d->staging);
   wgpuQueueRelease(d->queue);
   wgpuDeviceRelease(d->device);

@@ -78,6 +78,9 @@ func readOnly(k *prog.Kernel) []bool {
 
 // TestTint compiles every kernel, specialised a few times, with the compiler of Chromium.
 func TestTint(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles hundreds of shaders")
+	}
 	page := chromium.Open(t, nil, 5*time.Minute)
 	adapter, err := chromium.Eval[string](page, tintJS)
 	if err != nil {

@@ -53,6 +53,7 @@ type Tokens struct {
 	IDs     *prog.Tensor // u32 [B,L]
 	Order   *prog.Tensor // u32 [B*L]: positions sorted by token, for the embedding's gradient
 	Start   *prog.Tensor // u32 [V+1]: where each token's positions begin in Order
+	Pos     *prog.Tensor // u32 [B,L]: each token's position in its document, 0 the first
 	Targets *prog.Tensor // u32 [B,L]; op.IgnoreIndex where there is none
 }
 
@@ -62,6 +63,7 @@ func (m *LM) AddTokens(a *prog.Arena, prefix string, b, l int) Tokens {
 		IDs:     a.Add(prefix+"ids", prog.U32, b, l),
 		Order:   a.Add(prefix+"order", prog.U32, b*l),
 		Start:   a.Add(prefix+"start", prog.U32, m.Config.VocabSize+1),
+		Pos:     a.Add(prefix+"pos", prog.U32, b, l),
 		Targets: a.Add(prefix+"targets", prog.U32, b, l),
 	}
 }
@@ -73,7 +75,7 @@ type Activations struct {
 	States []*prog.Tensor // [B*H, words]: each TTT layer's state after the last token
 }
 
-// Forward records the model on in's ids: embedding, blocks, norm, head.
+// Forward records the model on in's ids and positions: embedding, blocks, norm, head.
 func (m *LM) Forward(r *prog.Recorder, in Tokens) Activations {
 	c, p := m.Config, m.Params
 	var act Activations
@@ -83,9 +85,9 @@ func (m *LM) Forward(r *prog.Recorder, in Tokens) Activations {
 		r.Scope(fmt.Sprintf("layers.%d", i), func() {
 			w := &p.layers[i]
 			if c.PreConv {
-				x = op.Add(r, x, op.CausalConv(r, op.RMSNorm(r, x, w.convNorm, c.RMSNormEps), w.convW, w.convB))
+				x = op.Add(r, x, op.CausalConv(r, op.RMSNorm(r, x, w.convNorm, c.RMSNormEps), w.convW, w.convB, in.Pos, nil))
 			}
-			block, state := m.tttLayer(r, w, op.RMSNorm(r, x, w.seqNorm, c.RMSNormEps))
+			block, state := m.tttLayer(r, w, in.Pos, op.RMSNorm(r, x, w.seqNorm, c.RMSNormEps))
 			act.Blocks, act.States = append(act.Blocks, block), append(act.States, state)
 			x = op.Add(r, x, block)
 			h := op.RMSNorm(r, x, w.ffnNorm, c.RMSNormEps)
@@ -97,22 +99,22 @@ func (m *LM) Forward(r *prog.Recorder, in Tokens) Activations {
 	return act
 }
 
-// tttLayer records one TTT-Linear layer on x [B,L,C], the block's normalised input.
-func (m *LM) tttLayer(r *prog.Recorder, w *layerParams, x *prog.Tensor) (out, state *prog.Tensor) {
+// tttLayer records one TTT-Linear layer on x [B,L,C], the block's normalised input, of tokens at positions pos.
+func (m *LM) tttLayer(r *prog.Recorder, w *layerParams, pos, x *prog.Tensor) (out, state *prog.Tensor) {
 	c := m.Config
 	b, l, d := x.Dim(0), x.Dim(1), c.HiddenSize
 	q := op.Linear(r, x, w.q)
 	var k *prog.Tensor
 	if c.ShareQK {
 		z := q
-		q, k = op.CausalConv(r, z, w.convQW, w.convQB), op.CausalConv(r, z, w.convKW, w.convKB)
+		q, k = op.CausalConv(r, z, w.convQW, w.convQB, pos, nil), op.CausalConv(r, z, w.convKW, w.convKB, pos, nil)
 	} else {
 		k = op.Linear(r, x, w.k)
 	}
 	v := op.Linear(r, x, w.v)
 	lr := op.LRGate(r, op.Linear(r, x, w.lrW.Reshape(c.NumAttentionHeads, d)), w.lrB, c.TTTBaseLR, c.HeadDim())
 	xs := op.RoPE(r, q.Reshape(b*l, d), k.Reshape(b*l, d), v.Reshape(b*l, d), lr.Reshape(b*l, c.NumAttentionHeads), m.rope,
-		op.RoPEOptions{SeqLen: l, Heads: c.NumAttentionHeads, Period: c.MiniBatchSize})
+		pos.Reshape(b*l), op.RoPEOptions{Heads: c.NumAttentionHeads, Period: c.MiniBatchSize})
 	scan := w.scan.Scan(r, xs, w.tok, nil, ttt.Options{
 		Heads: c.NumAttentionHeads, SeqLen: l, MiniBatch: c.MiniBatchSize, CheckpointEvery: m.Scan.CheckpointEvery,
 	})

@@ -230,10 +230,15 @@ func (s *LogitsStep) Run(ex prog.Executor, run prog.Runner) error {
 // Free releases the step's own memory on ex.
 func (s *LogitsStep) Free(ex prog.Executor) { ex.Free(s.Inputs.Arena) }
 
-// fillTokens makes the targets and the embedding's index of t's ids and returns the number of targets.
+// fillTokens makes the positions, every row being a document, the targets and the embedding's index of t's ids, and
+// returns the number of targets.
 func fillTokens(s *prog.Stage, t Tokens) (int, error) {
 	ids := s.U32(t.IDs)
 	b, l := t.IDs.Dim(0), t.IDs.Dim(1)
+	pos := s.U32(t.Pos)
+	for i := range pos {
+		pos[i] = uint32(i % l)
+	}
 	if err := op.IndexIDs(s.U32(t.Order), s.U32(t.Start), ids); err != nil {
 		return 0, err
 	}

@@ -1,8 +1,8 @@
 // dq, dk += the gradient of the rotated pairs turned back: (ga cos + gb sin, gb cos - ga sin);  dv, dlr += theirs.
-// dout[n,:] = [dq rotated | dk rotated | dv | dlr], cos and sin = table[n mod L mod P, i, :].  One workgroup a token.
+// dout[n,:] = [dq rotated | dk rotated | dv | dlr | ignored], cos and sin = table[pos[n] mod P, i, :].
+// One workgroup a token.
 // reference: op/rope.go ropeBwd
 override N: u32 = 4u;  // tokens
-override L: u32 = 2u;  // tokens of a sequence
 override P: u32 = 2u;  // rows of the table
 override H: u32 = 2u;  // heads
 override F: u32 = 4u;  // head width
@@ -12,19 +12,20 @@ override ACC_DK: bool = true;
 override ACC_DV: bool = true;
 override ACC_DLR: bool = true;
 @group(0) @binding(0) var<storage, read> table: array<f32>;
-@group(0) @binding(1) var<storage, read> dout: array<f32>;
-@group(0) @binding(2) var<storage, read_write> dq: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dk: array<f32>;
-@group(0) @binding(4) var<storage, read_write> dv: array<f32>;
-@group(0) @binding(5) var<storage, read_write> dlr: array<f32>;
+@group(0) @binding(1) var<storage, read> pos: array<u32>;
+@group(0) @binding(2) var<storage, read> dout: array<f32>;
+@group(0) @binding(3) var<storage, read_write> dq: array<f32>;
+@group(0) @binding(4) var<storage, read_write> dk: array<f32>;
+@group(0) @binding(5) var<storage, read_write> dv: array<f32>;
+@group(0) @binding(6) var<storage, read_write> dlr: array<f32>;
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) i: u32) {
   let C = H * F;
   let n = wg.y * nwg.x + wg.x;
   if (n >= N) { return; }
-  let t = n % L % P * F;
-  let o = n * (3u * C + H);
+  let t = pos[n] % P * F;
+  let o = n * (3u * C + H + 1u);
   for (var p = i; p < C / 2u; p += WG) {
     let c = 2u * p;
     let s = n * C + c;

@@ -115,13 +115,18 @@ type LinearParams struct {
 // StateLen is the number of words of a head's state, (W1, b1).
 func (p LinearParams) StateLen() int { return p.W1.Len()/p.W1.Dim(0) + p.B1.Len()/p.B1.Dim(0) }
 
+// offsets are where p's tensors lie in theta.
+func (c *linearC) offsets(p LinearParams) {
+	w := p.W1.Offset()
+	c.OB, c.OG, c.OT = p.B1.Offset()-w, p.Gamma.Offset()-w, p.Beta.Offset()-w
+}
+
 // Scan records the TTT-Linear scan over every sequence and head. xs [B*L, Row] holds the tokens' rows, as op.RoPE
 // packs them; tok [K] is the learned part of the token's rate. state [B*H, StateLen] is where rows that begin inside a
 // document find their state, and where every row leaves it; nil: no row does.
 func (p LinearParams) Scan(r *prog.Recorder, xs, tok, state *prog.Tensor, o Options) Scan {
 	c := linearC{scanC: o.check(r, xs, p.W1.Dim(-1), p.W1, p.B1, p.Gamma, p.Beta)}
-	w := p.W1.Offset()
-	c.OB, c.OG, c.OT = p.B1.Offset()-w, p.Gamma.Offset()-w, p.Beta.Offset()-w
+	c.offsets(p)
 	theta := p.W1.Arena().Span("theta", p.W1, p.Beta)
 	bh := c.B * c.H
 	if state == nil {

@@ -132,15 +132,20 @@ func (p MLPParams) StateLen() int {
 	return (p.W1.Len() + p.B1.Len() + p.W2.Len() + p.B2.Len()) / p.W1.Dim(0)
 }
 
-// Scan records the TTT-MLP scan; see LinearParams.Scan.
-func (p MLPParams) Scan(r *prog.Recorder, xs, tok, state *prog.Tensor, o Options) Scan {
-	c := mlpC{scanC: o.check(r, xs, p.W1.Dim(1), p.W1, p.B1, p.W2, p.B2, p.Gamma, p.Beta)}
+// offsets are where p's tensors lie in theta.
+func (c *mlpC) offsets(r *prog.Recorder, p MLPParams) {
 	if p.W1.Dim(2) != c.inner() {
 		r.Failf("ttt: the inner model's W1 is %v, want a hidden layer of %d", p.W1, c.inner())
 	}
 	w := p.W1.Offset()
 	c.OB1, c.OW2, c.OB2 = p.B1.Offset()-w, p.W2.Offset()-w, p.B2.Offset()-w
 	c.OG, c.OT = p.Gamma.Offset()-w, p.Beta.Offset()-w
+}
+
+// Scan records the TTT-MLP scan; see LinearParams.Scan.
+func (p MLPParams) Scan(r *prog.Recorder, xs, tok, state *prog.Tensor, o Options) Scan {
+	c := mlpC{scanC: o.check(r, xs, p.W1.Dim(1), p.W1, p.B1, p.W2, p.B2, p.Gamma, p.Beta)}
+	c.offsets(r, p)
 	theta := p.W1.Arena().Span("theta", p.W1, p.Beta)
 	bh := c.B * c.H
 	if state == nil {

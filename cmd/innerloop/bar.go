@@ -3,55 +3,69 @@ package main
 import (
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 )
 
-// newBar is the progress bar of a run.
-func newBar(out *sink, steps int) *progressbar.ProgressBar {
+// barWidth is the bar's own width, in columns.
+const barWidth = 24
+
+// newBar is the progress bar of a run, on the terminal f. All text beside it is draw's.
+func newBar(f *os.File, steps int) *progressbar.ProgressBar {
 	return progressbar.NewOptions(steps,
-		progressbar.OptionSetWriter(out),
-		progressbar.OptionShowCount(),
-		progressbar.OptionSetPredictTime(true),
-		progressbar.OptionSetWidth(20),
-		progressbar.OptionThrottle(50*time.Millisecond),
+		progressbar.OptionSetWriter(f),
+		progressbar.OptionSetWidth(barWidth),
+		progressbar.OptionSetPredictTime(false),
+		progressbar.OptionSetElapsedTime(false),
 		progressbar.OptionShowDescriptionAtLineEnd(),
 		progressbar.OptionUseANSICodes(true),
-		progressbar.OptionSetTheme(progressbar.ThemeUnicode),
+		progressbar.OptionSetTheme(progressbar.Theme{Saucer: "█", SaucerPadding: "░"}),
 	)
 }
 
 // draw moves the bar to the last step.
-func (r *report) draw(speed float64) {
-	d := fmt.Sprintf("loss %.3f", r.last.Loss)
+func (r *report) draw() {
+	all := r.run.Config.Train.Steps
+	parts := []string{fmt.Sprintf("step %d/%d", r.last.Step, all), fmt.Sprintf("loss %.3f", r.last.Loss)}
 	if r.eval != nil {
-		d += fmt.Sprintf("  val %.3f", r.eval.Loss)
+		parts = append(parts, fmt.Sprintf("val %.3f", r.eval.Loss))
 	}
-	d += fmt.Sprintf("  %s tokens/s", count(speed))
-	r.bar.Describe(d)
-	r.bar.Set(r.last.Step) //nolint:errcheck // the sink keeps the error
+	left := time.Since(r.start).Seconds() / float64(r.last.Step) * float64(all-r.last.Step)
+	parts = append(parts, clock(left)+" left", count(r.speed)+" tokens/s")
+	width, _, err := term.GetSize(int(r.tty.Fd()))
+	if err != nil {
+		width = 80
+	}
+	r.bar.Describe(fit(parts, width-barWidth-10))
+	r.bar.Set(r.last.Step) //nolint:errcheck // a terminal
+}
+
+// fit joins as many of the first parts as n columns hold.
+func fit(parts []string, n int) string {
+	for len(parts) > 1 && len(strings.Join(parts, "  ")) > n {
+		parts = parts[:len(parts)-1]
+	}
+	return strings.Join(parts, "  ")
 }
 
 // above prints a line that stays, above the bar where there is one.
 func (r *report) above(format string, a ...any) {
-	if r.bar != nil {
-		r.bar.Clear() //nolint:errcheck // the sink keeps the error
+	if r.bar == nil {
+		r.app.out.printf(format, a...)
+		return
 	}
+	r.bar.Clear() //nolint:errcheck // a terminal
 	r.app.out.printf(format, a...)
-	if r.bar != nil && !r.bar.IsFinished() {
-		r.bar.RenderBlank() //nolint:errcheck // the sink keeps the error
-	}
+	r.draw()
 }
 
-// stopBar takes the bar away: what the run came to is printed after it.
+// stopBar takes the bar away: what the run came to is printed in its place.
 func (r *report) stopBar() {
 	if r.bar != nil {
-		r.bar.Clear() //nolint:errcheck // the sink keeps the error
+		r.bar.Clear() //nolint:errcheck // a terminal
 		r.bar = nil
 	}
 }
-
-var _ = term.GetSize
-var _ = os.Stdout

@@ -244,6 +244,6 @@ func deviceError(err error) error { return fail(exitDevice, err) }
 
 // describe says what a program is made of and needs.
 func describe(s prog.Stats) string {
-	return fmt.Sprintf("%s: %s of temporaries (%s unshared), %s of parameters, gradients and optimiser",
+	return fmt.Sprintf("%s: %s of temporaries (%s unshared), %s of weights and optimiser",
 		byteCount(s.TempBytes+s.ArenaBytes), byteCount(s.TempBytes), byteCount(s.RawBytes), byteCount(s.ArenaBytes))
 }

@@ -21,15 +21,15 @@ const doctorTolerance = 1e-4
 
 // checkup is what doctor finds out about a device.
 type checkup struct {
-	Name     string      `json:"name"`
-	Backend  string      `json:"backend"`
-	Type     string      `json:"type,omitempty"`
-	Vendor   string      `json:"vendor,omitempty"`
-	DeviceID string      `json:"device_id,omitempty"`
-	Software bool        `json:"software"`
-	Threads  int         `json:"threads,omitempty"`
-	Memory   int64       `json:"memory_bytes,omitempty"` // of the machine; 0: not known
-	Limits   *limits     `json:"limits,omitempty"`
+	Name     string  `json:"name"`
+	Backend  string  `json:"backend"`
+	Type     string  `json:"type,omitempty"`
+	Vendor   string  `json:"vendor,omitempty"`
+	DeviceID string  `json:"device_id,omitempty"`
+	Software bool    `json:"software"`
+	Threads  int     `json:"threads,omitempty"`
+	Memory   int64   `json:"memory_bytes,omitempty"` // of the machine; 0: not known
+	Limits   *limits `json:"limits,omitempty"`
 
 	OK        bool       `json:"ok"`
 	Error     string     `json:"error,omitempty"`

@@ -25,7 +25,7 @@ func main() {
 type app struct {
 	in  io.Reader
 	out *sink
-	tty bool // out is a terminal
+	tty *os.File // out, if it is a terminal
 }
 
 // sink is an output that remembers its first failure, so that commands print freely and main reports it once.
@@ -47,8 +47,8 @@ func (s *sink) printf(format string, a ...any) { fmt.Fprintf(s, format, a...) }
 // run is the whole program but for the process around it; it returns the exit code.
 func run(args []string, in io.Reader, out, errs io.Writer) (code int) {
 	a := &app{in: in, out: &sink{w: out}}
-	if f, ok := out.(*os.File); ok {
-		a.tty = term.IsTerminal(int(f.Fd()))
+	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		a.tty = f
 	}
 	defer func() {
 		if p := recover(); p != nil {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
+	"time"
 
 	"github.com/schollz/progressbar/v3"
 
@@ -20,10 +22,13 @@ type report struct {
 	out *folder
 
 	quiet   bool
-	bar     *progressbar.ProgressBar // on a terminal
+	tty     *os.File                 // the terminal, if out is one
+	bar     *progressbar.ProgressBar // on tty
+	start   time.Time
 	last    train.Step
 	eval    *train.Eval // the last one
 	seconds float64     // of training, without validation
+	speed   float64     // of the last steps, tokens/s
 	saved   int         // the step of the last checkpoint; -1: none
 
 	lineTokens  int64 // at the last printed line
@@ -31,9 +36,9 @@ type report struct {
 }
 
 func newReport(a *app, run *train.Run, ex prog.Executor, out *folder, quiet bool) *report {
-	r := &report{app: a, run: run, ex: ex, out: out, quiet: quiet, saved: -1}
-	if a.tty && !quiet && run.Config.Train.Steps > 0 {
-		r.bar = newBar(a.out, run.Config.Train.Steps)
+	r := &report{app: a, run: run, ex: ex, out: out, quiet: quiet, saved: -1, start: time.Now(), tty: a.tty}
+	if a.tty != nil && !quiet && run.Config.Train.Steps > 0 {
+		r.bar = newBar(a.tty, run.Config.Train.Steps)
 	}
 	return r
 }
@@ -43,12 +48,12 @@ func (r *report) Steps(steps []train.Step, seconds float64) error {
 	first := r.last.Tokens
 	now := steps[len(steps)-1]
 	r.seconds += seconds
-	speed := rate(now.Tokens-first, seconds)
+	r.speed = rate(now.Tokens-first, seconds)
 	for _, s := range steps {
 		err := r.out.add(struct {
 			train.Step
 			TokensPerSecond float64 `json:"tokens_per_second"`
-		}{s, math.Round(speed*10) / 10})
+		}{s, math.Round(r.speed*10) / 10})
 		if err != nil {
 			return err
 		}
@@ -61,7 +66,7 @@ func (r *report) Steps(steps []train.Step, seconds float64) error {
 	switch {
 	case r.quiet:
 	case r.bar != nil:
-		r.draw(speed)
+		r.draw()
 	default:
 		for _, s := range steps {
 			if s.Step == 1 || s.Step%every == 0 || s.Step == all {

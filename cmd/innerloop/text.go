@@ -62,14 +62,11 @@ func table(rows [][]string) string {
 	}
 	var b strings.Builder
 	for _, r := range rows {
-		for i, c := range r {
-			if i == 0 {
-				fmt.Fprintf(&b, "  %-*s", width[i], c)
-			} else {
-				fmt.Fprintf(&b, "  %*s", width[i], c)
-			}
+		line := fmt.Sprintf("  %-*s", width[0], r[0])
+		for i, c := range r[1:] {
+			line += fmt.Sprintf("  %*s", width[i+1], c)
 		}
-		b.WriteByte('\n')
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
 	return b.String()
 }

@@ -199,7 +199,7 @@ func (a *app) samples(ctx context.Context, cfg train.Config, m *model.LM, dev *d
 			continue
 		}
 		a.out.printf("\nsample %d, temperature %g:\n", i+1, o.Temperature)
-		s := model.NewSampler(o, cfg.Train.Seed)
+		s := model.NewSampler(o, cfg.Train.Seed+uint64(i))
 		if err := a.stream(ctx, g, s, m.Config.VocabSize, []byte(p), cfg.Sample.Tokens); err != nil {
 			return err
 		}

@@ -1,0 +1,215 @@
+package ttt
+
+import (
+	"math/rand/v2"
+
+	"innerloop/internal/blas"
+	"innerloop/prog"
+)
+
+// Decoding takes one token a sequence: within a mini-batch the state (W, b) stays what it was at its start, and the
+// gradients of its tokens so far add up in a sum; the token is read with state - rate * sum, which becomes the state
+// when the mini-batch is full. Cost and memory do not depend on how much was read before.
+
+// decodeLens are the buffers of a decoding step: xs, tok, theta, state, sum, out.
+func decodeLens(c scanC, theta, state int) []int {
+	n, bh := c.B*c.L, c.B*c.H
+	return []int{n * c.row(), c.K, theta, bh * state, bh * state, n * c.width()}
+}
+
+func decodeBinds() []prog.Binding {
+	return []prog.Binding{prog.In("xs"), prog.In("tok"), prog.In("theta"), prog.InOut("state"), prog.InOut("sum"), prog.Out("out")}
+}
+
+// sampleDecode draws a step of one token a sequence, at a random place.
+func sampleDecode(r *rand.Rand) scanC {
+	c := sampleScan(r)
+	c.L, c.NB, c.G = 1, 1, 1
+	return c
+}
+
+func fillDecode(c scanC, r *rand.Rand, a *prog.Args[float64], gamma, beta int) {
+	fillScan(c, r, a.F[0], a.F[1], a.F[2], gamma, beta)
+	for b := range c.B {
+		a.F[0][c.token(b, 0)+c.row()-1] = float64(r.IntN(c.K + 1))
+	}
+	for i := range a.F[3] { // the state is as large as parameters are, its gradients are small
+		a.F[3][i] = float64(float32(0.1 * a.F[3][i]))
+		a.F[4][i] = float64(float32(0.01 * a.F[4][i]))
+	}
+}
+
+var (
+	linearDecodeK = define(prog.Spec[linearC]{
+		Name:    "ttt_linear_decode",
+		Binds:   decodeBinds(),
+		Lens:    func(c linearC) []int { return decodeLens(c.scanC, c.theta(), c.state()) },
+		Items:   func(c linearC) int { return c.B * c.H },
+		Scratch: func(c linearC) int { return 4 * c.F },
+		Flops:   func(c linearC) float64 { return float64(c.B*c.H) * float64(8*c.F*c.F+40*c.F) },
+		Grid:    func(c linearC, t prog.Traits) [3]int { return prog.Grid1(c.B*c.H, t) },
+		Tune:    scanWG[linearC],
+		F32:     linearDecode[float32],
+		F64:     linearDecode[float64],
+		Sample:  func(r *rand.Rand) linearC { return newLinearC(sampleDecode(r)) },
+		Fill: func(c linearC, r *rand.Rand, a *prog.Args[float64]) {
+			fillDecode(c.scanC, r, a, c.OG, c.OT)
+		},
+	})
+	mlpDecodeK = define(prog.Spec[mlpC]{
+		Name:    "ttt_mlp_decode",
+		Binds:   decodeBinds(),
+		Lens:    func(c mlpC) []int { return decodeLens(c.scanC, c.theta(), c.state()) },
+		Items:   func(c mlpC) int { return c.B * c.H },
+		Scratch: func(c mlpC) int { return 4*c.F + 3*c.inner() },
+		Flops:   func(c mlpC) float64 { return float64(c.B*c.H) * float64(18*c.F*c.inner()+100*c.inner()) },
+		Grid:    func(c mlpC, t prog.Traits) [3]int { return prog.Grid1(c.B*c.H, t) },
+		Tune:    scanWG[mlpC],
+		F32:     mlpDecode[float32],
+		F64:     mlpDecode[float64],
+		Sample: func(r *rand.Rand) mlpC {
+			s := sampleDecode(r)
+			s.F = min(s.F, 32)
+			return newMLPC(s)
+		},
+		Fill: func(c mlpC, r *rand.Rand, a *prog.Args[float64]) { fillDecode(c.scanC, r, a, c.OG, c.OT) },
+	})
+)
+
+// checkDecode completes the constants of a decoding step over xs [B, Row].
+func (o Options) checkDecode(r *prog.Recorder, xs *prog.Tensor, headDim int, params ...*prog.Tensor) scanC {
+	o.SeqLen, o.CheckpointEvery, o.MaxMiniBatches = 1, 1, 1
+	return o.check(r, xs, headDim, params...)
+}
+
+// Decode records one token a sequence: xs [B, Row] their rows, tok [K]; state and sum [B*H, StateLen] the state at the
+// mini-batch's start and the sum of its gradients so far, both updated. It returns the layer's output [B, C].
+func (p LinearParams) Decode(r *prog.Recorder, xs, tok, state, sum *prog.Tensor, o Options) *prog.Tensor {
+	c := linearC{scanC: o.checkDecode(r, xs, p.W1.Dim(-1), p.W1, p.B1, p.Gamma, p.Beta)}
+	c.offsets(p)
+	out := r.Temp("decode", c.B, c.width())
+	linearDecodeK.Dispatch(r, c, xs, tok, p.W1.Arena().Span("theta", p.W1, p.Beta), state, sum, out)
+	return out
+}
+
+// Decode records one token a sequence; see LinearParams.Decode.
+func (p MLPParams) Decode(r *prog.Recorder, xs, tok, state, sum *prog.Tensor, o Options) *prog.Tensor {
+	c := mlpC{scanC: o.checkDecode(r, xs, p.W1.Dim(1), p.W1, p.B1, p.W2, p.B2, p.Gamma, p.Beta)}
+	c.offsets(r, p)
+	out := r.Temp("decode", c.B, c.width())
+	mlpDecodeK.Dispatch(r, c, xs, tok, p.W1.Arena().Span("theta", p.W1, p.Beta), state, sum, out)
+	return out
+}
+
+// linearDecode is the reference of ttt_linear_decode; an item is one head of one sequence.
+func linearDecode[F prog.Float](c linearC, a *prog.Args[F], scratch []F, lo, hi int) {
+	xs, tok, theta, state, sum, out := a.F[0], a.F[1], a.F[2], a.F[3], a.F[4], a.F[5]
+	sc := carve[F]{scratch}
+	z, g, target, zb := sc.take(c.F), sc.take(c.F), sc.take(c.F), sc.take(c.F)
+	d, ff := c.width(), c.F*c.F
+	for it := lo; it < hi; it++ {
+		b, h := it/c.H, it%c.H
+		place := code(c.scanC, xs, b, 0)
+		st, gs := state[it*c.state():][:c.state()], sum[it*c.state():][:c.state()]
+		if place == 0 {
+			copy(st[:ff], theta[h*ff:])
+			copy(st[ff:], theta[c.OB+h*c.F:][:c.F])
+		}
+		if place %= c.K; place == 0 {
+			clear(gs)
+		}
+		x := xs[c.token(b, 0):]
+		q, k, v, lr := x[h*c.F:][:c.F], x[d+h*c.F:][:c.F], x[2*d+h*c.F:][:c.F], x[3*d+h]
+		gamma, beta := theta[c.OG+h*c.F:][:c.F], theta[c.OT+h*c.F:][:c.F]
+		copy(z, st[ff:])
+		for i, y := range k {
+			blas.Axpy(z, y, st[i*c.F:(i+1)*c.F])
+			target[i] = v[i] - y
+		}
+		lnGrad(z, gamma, beta, target, g, c.Eps)
+		for i, y := range k {
+			blas.Axpy(gs[i*c.F:(i+1)*c.F], lr*y, g)
+		}
+		blas.Axpy(gs[ff:], lr, g)
+		rate := tokenRate(place, tok[place])
+		for i := range zb {
+			zb[i] = st[ff+i] - rate*gs[ff+i]
+		}
+		for i, y := range q {
+			blas.Axpy(zb, y, st[i*c.F:(i+1)*c.F])
+			blas.Axpy(zb, -rate*y, gs[i*c.F:(i+1)*c.F])
+		}
+		finish(c.scanC, out[b*d+h*c.F:][:c.F], q, zb, gamma, beta, st, gs, rate, place)
+	}
+}
+
+// finish writes the output of a token, and where its mini-batch is full the new state.
+func finish[F prog.Float](c scanC, out, q, zb, gamma, beta, state, sum []F, rate F, place int) {
+	normalise(zb, c.Eps)
+	for j, v := range zb {
+		out[j] = q[j] + gamma[j]*v + beta[j]
+	}
+	if place == c.K-1 {
+		blas.Axpy(state, -rate, sum)
+	}
+}
+
+// mlpDecode is the reference of ttt_mlp_decode; an item is one head of one sequence.
+func mlpDecode[F prog.Float](c mlpC, a *prog.Args[F], scratch []F, lo, hi int) {
+	xs, tok, theta, state, sum, out := a.F[0], a.F[1], a.F[2], a.F[3], a.F[4], a.F[5]
+	sc := carve[F]{scratch}
+	e, d := c.inner(), c.width()
+	z2, g2, target, zb2 := sc.take(c.F), sc.take(c.F), sc.take(c.F), sc.take(c.F)
+	z1, x2, g1 := sc.take(e), sc.take(e), sc.take(e)
+	for it := lo; it < hi; it++ {
+		b, h := it/c.H, it%c.H
+		place := code(c.scanC, xs, b, 0)
+		st, gs := newMLPState(c, state[it*c.state():]), newMLPState(c, sum[it*c.state():])
+		if place == 0 {
+			st.initial(c, theta, h)
+		}
+		if place %= c.K; place == 0 {
+			clear(gs.all)
+		}
+		x := xs[c.token(b, 0):]
+		q, k, v, lr := x[h*c.F:][:c.F], x[d+h*c.F:][:c.F], x[2*d+h*c.F:][:c.F], x[3*d+h]
+		gamma, beta := theta[c.OG+h*c.F:][:c.F], theta[c.OT+h*c.F:][:c.F]
+		copy(z1, st.b1)
+		for i, y := range k {
+			blas.Axpy(z1, y, st.w1[i*e:(i+1)*e])
+			target[i] = v[i] - y
+		}
+		copy(z2, st.b2)
+		for i, z := range z1 {
+			x2[i] = gelu(z)
+			blas.Axpy(z2, x2[i], st.w2[i*c.F:(i+1)*c.F])
+		}
+		lnGrad(z2, gamma, beta, target, g2, c.Eps)
+		for i, z := range z1 {
+			g1[i] = blas.Dot(st.w2[i*c.F:(i+1)*c.F], g2) * dgelu(z)
+			blas.Axpy(gs.w2[i*c.F:(i+1)*c.F], lr*x2[i], g2)
+		}
+		for i, y := range k {
+			blas.Axpy(gs.w1[i*e:(i+1)*e], lr*y, g1)
+		}
+		blas.Axpy(gs.b1, lr, g1)
+		blas.Axpy(gs.b2, lr, g2)
+		rate := tokenRate(place, tok[place])
+		for i := range z1 { // from here on the query's
+			z1[i] = st.b1[i] - rate*gs.b1[i]
+		}
+		for i, y := range q {
+			blas.Axpy(z1, y, st.w1[i*e:(i+1)*e])
+			blas.Axpy(z1, -rate*y, gs.w1[i*e:(i+1)*e])
+		}
+		for i := range zb2 {
+			zb2[i] = st.b2[i] - rate*gs.b2[i]
+		}
+		for i, z := range z1 {
+			y := gelu(z)
+			blas.Axpy(zb2, y, st.w2[i*c.F:(i+1)*c.F])
+			blas.Axpy(zb2, -rate*y, gs.w2[i*c.F:(i+1)*c.F])
+		}
+		finish(c.scanC, out[b*d+h*c.F:][:c.F], q, zb2, gamma, beta, st.all, gs.all, rate, place)
+	}
+}
