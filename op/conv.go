@@ -71,14 +71,14 @@ var (
 		Lens: func(c convC) []int {
 			return []int{c.C * c.W, c.rows(), c.rows() * c.C, c.rows() * c.C}
 		},
-		Items: convC.rows,
-		Flops: convFlops,
-		Grid:  func(c convC, t prog.Traits) [3]int { return prog.Grid1(c.rows(), t) },
-		Tune:  rowWG[convC],
-		F32:   convBwdX[float32],
-		F64:   convBwdX[float64],
+		Items:  convC.rows,
+		Flops:  convFlops,
+		Grid:   func(c convC, t prog.Traits) [3]int { return prog.Grid1(c.rows(), t) },
+		Tune:   rowWG[convC],
+		F32:    convBwdX[float32],
+		F64:    convBwdX[float64],
 		Sample: sampleConv,
-		Fill: func(c convC, r *rand.Rand, a *prog.Args[float64]) { fillPositions(r, a.U[1], c.L) },
+		Fill:   func(c convC, r *rand.Rand, a *prog.Args[float64]) { fillPositions(r, a.U[1], c.L) },
 	})
 	convBwdWK = define(prog.Spec[convPastC]{
 		Name: "conv_bwd_w",

@@ -61,7 +61,6 @@ vocabulary as long as it was trained on bytes.`,
 	fl.BoolVar(&f.all, "all", false, "score the whole text")
 	fl.BoolVar(&f.json, "json", false, "print one JSON object")
 	f.device.add(c)
-	c.MarkFlagsMutuallyExclusive("all", "val-fraction")
 	return c
 }
 
@@ -72,6 +71,9 @@ func (f *evalFlags) settings(c *cobra.Command) (train.Config, error) {
 		return cfg, fail(exitData, err)
 	}
 	fl := c.Flags()
+	if f.all && fl.Changed("val-fraction") {
+		return cfg, failf(exitUsage, "--all and --val-fraction: want one of them")
+	}
 	if fl.Changed("data") {
 		if f.data == "" {
 			return cfg, failf(exitUsage, "--data: empty, want a file")

@@ -30,9 +30,6 @@ type report struct {
 	seconds float64     // of training, without validation
 	speed   float64     // of the last steps, tokens/s
 	saved   int         // the step of the last checkpoint; -1: none
-
-	lineTokens  int64 // at the last printed line
-	lineSeconds float64
 }
 
 func newReport(a *app, run *train.Run, ex prog.Executor, out *folder, quiet bool) *report {
@@ -79,13 +76,7 @@ func (r *report) Steps(steps []train.Step, seconds float64) error {
 
 // line prints a step where there is no terminal.
 func (r *report) line(s train.Step) {
-	speed := rate(s.Tokens-r.lineTokens, r.seconds-r.lineSeconds)
-	r.lineTokens, r.lineSeconds = s.Tokens, r.seconds
-	r.app.out.printf("step %*d/%d  loss %.4f  grad norm %.3f  lr %.3g", digits(r.run.Config.Train.Steps), s.Step, r.run.Config.Train.Steps, s.Loss, s.GradNorm, s.LR)
-	if speed > 0 {
-		r.app.out.printf("  %s tokens/s", count(speed))
-	}
-	r.app.out.printf("\n")
+	r.app.out.printf("step %*d/%d  loss %.4f  grad norm %.3f  lr %.3g  %s tokens/s\n", digits(r.run.Config.Train.Steps), s.Step, r.run.Config.Train.Steps, s.Loss, s.GradNorm, s.LR, count(r.speed))
 }
 
 func digits(n int) int { return len(fmt.Sprint(n)) }
