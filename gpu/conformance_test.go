@@ -1,6 +1,7 @@
 package gpu_test
 
 import (
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"testing"
@@ -25,5 +26,33 @@ func TestConformance(t *testing.T) {
 		t.Run(k.Name, func(t *testing.T) {
 			gputest.Each(t, func(t *testing.T, ex prog.Executor) { check.Conform(t, ex, k, n) })
 		})
+	}
+}
+
+// Kernels that one dispatch cannot finish go on where the last one stopped.
+func TestConformanceInParts(t *testing.T) {
+	dev := gputest.Device(t)
+	defer dev.SetTraits(true, 1)()
+	for _, k := range kernels() {
+		r := rand.New(rand.NewPCG(1, 1))
+		parts := 1
+		for range 20 {
+			parts = max(parts, k.Parts(k.Sample(r), dev.Info().Traits))
+		}
+		if parts > 1 {
+			t.Run(k.Name, func(t *testing.T) { check.Conform(t, dev, k, 4) })
+		}
+	}
+}
+
+// The tuning for real GPUs, on whatever device there is.
+func TestConformanceAsGPU(t *testing.T) {
+	dev := gputest.Device(t)
+	if !dev.Info().Traits.Software {
+		t.Skip("the device is a GPU: TestConformance has tested it")
+	}
+	defer dev.SetTraits(false, dev.Info().Traits.LoopRounds)()
+	for _, k := range kernels() {
+		t.Run(k.Name, func(t *testing.T) { check.Conform(t, dev, k, 3) })
 	}
 }

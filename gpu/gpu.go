@@ -102,6 +102,7 @@ type Device struct {
 	d       driver
 	adapter Adapter
 	lim     Limits
+	rounds  int   // prog.Traits.LoopRounds
 	err     error // sticks
 	arenas  map[*prog.Arena]*arena
 	pipes   map[pipeKey]*pipe
@@ -122,7 +123,7 @@ func Open(opts Options) (*Device, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gpu: %w", err)
 	}
-	return &Device{d: d, adapter: a, lim: d.limits(), arenas: map[*prog.Arena]*arena{}, pipes: map[pipeKey]*pipe{},
+	return &Device{d: d, adapter: a, lim: d.limits(), rounds: loopRounds(a), arenas: map[*prog.Arena]*arena{}, pipes: map[pipeKey]*pipe{},
 		runners: map[*runner]bool{}, source: shaders.Source}, nil
 }
 
@@ -135,7 +136,8 @@ func (g *Device) Limits() Limits { return g.lim }
 // Info implements prog.Executor.
 func (g *Device) Info() prog.Info {
 	return prog.Info{Name: g.adapter.Name, Backend: g.adapter.Backend, Traits: prog.Traits{
-		Software: g.adapter.Software, MaxInvocations: g.lim.Invocations, WorkgroupMemory: g.lim.WorkgroupMemory,
+		LoopRounds: g.rounds,
+		Software:   g.adapter.Software, MaxInvocations: g.lim.Invocations, WorkgroupMemory: g.lim.WorkgroupMemory,
 		MaxWorkgroupsAxis: g.lim.WorkgroupsPerAxis,
 	}}
 }
@@ -288,4 +290,13 @@ func (g *Device) Close() {
 
 func bytesOf[T float32 | uint32](s []T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), 4*len(s))
+}
+
+// loopRounds is what one invocation's loops may make together. llvmpipe ends them all after 65,535 rounds, silently
+// (LP_MAX_TGSI_LOOP_ITERATIONS in Mesa's gallivm); some are left for the device's own.
+func loopRounds(a Adapter) int {
+	if a.Software {
+		return 60000
+	}
+	return 0
 }

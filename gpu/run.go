@@ -23,13 +23,15 @@ const keepIdle = 256
 
 // runner is a program on the device. It implements prog.Runner.
 type runner struct {
-	g     *Device
-	p     *prog.Program
-	slots []handle
-	tape  handle
-	pipes []*pipe // one reference each
-	uses  map[*prog.Arena]bool
-	gone  error // why it cannot run any more; nil: it can
+	g       *Device
+	p       *prog.Program
+	slots   []handle
+	tape    handle
+	first   []int // of each step, its first entry of the tape; a step has several where its kernel has parts
+	entries int
+	pipes   []*pipe // one reference each
+	uses    map[*prog.Arena]bool
+	gone    error // why it cannot run any more; nil: it can
 }
 
 // Load implements prog.Executor. On an error it leaves nothing allocated.
@@ -72,6 +74,7 @@ func (g *Device) Load(p *prog.Program) (_ prog.Runner, err error) {
 				r.uses[a] = true
 			}
 		}
+		r.first = append(r.first, r.entries)
 		if err := r.record(&p.Steps[i]); err != nil {
 			return nil, fmt.Errorf("gpu: step %d: %s: %w", i, p.Steps[i].Label(), err)
 		}
@@ -105,6 +108,7 @@ func (r *runner) record(st *prog.Step) error {
 		if err != nil {
 			return err
 		}
+		r.entries++
 		return g.d.tapeClear(r.tape, b)
 	}
 	k, traits := st.Kernel, g.Info().Traits
@@ -139,7 +143,20 @@ func (r *runner) record(st *prog.Step) error {
 	}
 	p.refs++
 	r.pipes = append(r.pipes, p)
-	return g.d.tapeDispatch(r.tape, p.h, binds, grid)
+	parts := k.Parts(st.C, traits)
+	if parts > 1 && (grid[2] != 1 || parts > g.lim.WorkgroupsPerAxis) {
+		return fmt.Errorf("%d parts of grid %v: want a flat grid and at most %d", parts, grid, g.lim.WorkgroupsPerAxis)
+	}
+	for i := range parts {
+		if parts > 1 {
+			grid[2] = uint32(i + 1)
+		}
+		if err := g.d.tapeDispatch(r.tape, p.h, binds, grid); err != nil {
+			return err
+		}
+		r.entries++
+	}
+	return nil
 }
 
 // pipeline returns the pipeline of k's specialised source, compiled at first sight.
@@ -214,7 +231,7 @@ func (r *runner) Run() error {
 	if err := r.ok(); err != nil {
 		return err
 	}
-	if err := r.g.d.submit(r.tape, 0, len(r.p.Steps), 1); err != nil {
+	if err := r.g.d.submit(r.tape, 0, r.entries, 1); err != nil {
 		return r.g.stick(err)
 	}
 	return nil
@@ -265,7 +282,11 @@ func (r *runner) Profile() ([]float64, error) {
 	out := make([]float64, len(r.p.Steps))
 	for i := range out {
 		for n := 1; ; n *= 2 {
-			t, err := timed(i, 1, n)
+			last := r.entries
+			if i+1 < len(r.first) {
+				last = r.first[i+1]
+			}
+			t, err := timed(r.first[i], last-r.first[i], n)
 			if err != nil {
 				return nil, err
 			}

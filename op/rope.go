@@ -34,7 +34,7 @@ var (
 		F32:    ropeFwd[float32],
 		F64:    ropeFwd[float64],
 		Sample: sampleRope,
-		Fill:   func(c ropeC, r *rand.Rand, a *prog.Args[float64]) { fillPositions(r, a.U[5], c.N) },
+		Fill:   func(c ropeC, r *rand.Rand, a *prog.Args[float64]) { fillPositions(r, a.U[5], 1+c.N/3) },
 	})
 	ropeBwdK = define(prog.Spec[ropeC]{
 		Name: "rope_bwd",
@@ -51,7 +51,7 @@ var (
 		F32:    ropeBwd[float32],
 		F64:    ropeBwd[float64],
 		Sample: sampleRope,
-		Fill:   func(c ropeC, r *rand.Rand, a *prog.Args[float64]) { fillPositions(r, a.U[1], c.N) },
+		Fill:   func(c ropeC, r *rand.Rand, a *prog.Args[float64]) { fillPositions(r, a.U[1], 1+c.N/3) },
 	})
 )
 

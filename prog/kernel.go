@@ -66,6 +66,7 @@ type Traits struct {
 	MaxInvocations    int  // of a workgroup
 	WorkgroupMemory   int  // bytes
 	MaxWorkgroupsAxis int  // workgroups along one axis of a grid
+	LoopRounds        int  // rounds that all loops of one invocation may make together, past which it is cut short; 0: any
 }
 
 // DefaultTraits are WebGPU's default limits.
@@ -73,6 +74,10 @@ var DefaultTraits = Traits{MaxInvocations: 256, WorkgroupMemory: 16384, MaxWorkg
 
 // Spec defines a kernel whose compile-time constants are the fields of the struct C: ints become u32, floats f32,
 // bools bool, each under its field's name in capitals; fields of an embedded struct count as C's own. A field tagged `wgsl:"-"` is for Go alone.
+//
+// Where Parts is more than one, each dispatch has the whole Grid and as many layers along z as its number, counted from
+// 1; the shader works in the last layer alone. So long work is cut into pieces that a device's watchdog, or its limit
+// on loops, lets pass.
 //
 // The shader is shaders/<Name>.wgsl. F32 and F64 are the same reference in Go, usually two instantiations of one
 // generic function: it does work items lo..hi-1 of Items, in any split and order with the same bits.
@@ -85,6 +90,7 @@ type Spec[C any] struct {
 	Flops      func(c C) float64                  // floating-point operations; nil: none worth counting
 	Grid       func(c C, t Traits) [3]int         // workgroups of the shader
 	Tune       func(c C, t Traits) map[string]any // constants that depend on the device (workgroup size, tiles); nil: none
+	Parts      func(c C, t Traits) int            // dispatches, one after the other, that make up the kernel; nil: one
 	Overwrites bool                               // the reference asks Args.Fresh itself
 	F32        func(c C, a *Args[float32], scratch []float32, lo, hi int)
 	F64        func(c C, a *Args[float64], scratch []float64, lo, hi int)
@@ -108,6 +114,7 @@ type Kernel struct {
 	flops      func(c any) float64
 	grid       func(c any, t Traits) [3]int
 	tune       func(c any, t Traits) map[string]any
+	parts      func(c any, t Traits) int
 	sample     func(r *rand.Rand) any
 	fill       func(c any, r *rand.Rand, a *Args[float64])
 	bind32     func(c any, a *Args[float32]) func(scratch []float32, lo, hi int)
@@ -146,6 +153,12 @@ func Define[C any](s Spec[C]) Typed[C] {
 			return nil
 		}
 		return s.Tune(c.(C), t)
+	}
+	k.parts = func(c any, t Traits) int {
+		if s.Parts == nil {
+			return 1
+		}
+		return s.Parts(c.(C), t)
 	}
 	k.sample = func(r *rand.Rand) any { return s.Sample(r) }
 	k.fill = func(c any, r *rand.Rand, a *Args[float64]) {
@@ -207,6 +220,9 @@ func (k *Kernel) Grid(c any, t Traits) [3]int { return k.grid(c, t) }
 
 // InOutMaybe is an InOut that may hold no value yet; the kernel knows from its other inputs whether it does.
 func InOutMaybe(name string) Binding { return Binding{Name: name, Access: ReadWrite, Maybe: true} }
+
+// Parts is the number of dispatches that make up one step on a device; see Spec.
+func (k *Kernel) Parts(c any, t Traits) int { return k.parts(c, t) }
 
 // fields yields the constants that a struct's fields stand for, in order.
 func fields(c any) func(yield func(string, any) bool) {

@@ -20,6 +20,7 @@ override OG: u32 = 576u;
 override OT: u32 = 640u;
 override EPS: f32 = 1e-6f;
 override WG: u32 = 32u;
+override SP: u32 = 5u;  // segments of G mini-batches a dispatch
 override ACC_DXS: bool = true;
 @group(0) @binding(0) var<storage, read> xs: array<f32>;
 @group(0) @binding(1) var<storage, read> tok: array<f32>;
@@ -50,6 +51,7 @@ override WM: u32 = 9u * K * F + K * K;
 override WR: u32 = 9u * K * F + 2u * K * K;  // R, then dA
 override WSD: u32 = 9u * K * F + 3u * K * K;  // s
 override WDD: u32 = 9u * K * F + 3u * K * K + K;  // dD
+override WAT: u32 = 9u * K * F + 3u * K * K + 2u * K;  // where the next dispatch goes on: token, segments left
 override WS: u32 = 9u * K * F + 3u * K * K + 4u * K + F;
 override WDW: u32 = WS + G * (F * F + F);
 override WORK: u32 = WDW + F * F + F;
@@ -58,6 +60,8 @@ override WORK: u32 = WDW + F * F + F;
 // minutes.
 var<private> fr: u32;
 var<private> kr: u32;
+var<workgroup> resumeStop: u32;  // where this dispatch goes on: the segment's end, and its number
+var<workgroup> resumeSeg: u32;
 
 fn rate(i: u32) -> f32 { return max(0.0, 1.0 / f32(i + 1u) + tok[i]); }
 
@@ -213,33 +217,47 @@ fn residual(x: u32, h: u32, c: u32, xh: f32) -> f32 {
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  fr = F * nwg.z;
-  kr = K * nwg.z;
+  let one = min(nwg.x, 1u);
+  fr = F * one;
+  kr = K * one;
+  if (wg.z + 1u != nwg.z) { return; }  // one dispatch walks SP segments, the number of layers says which
+  let part = nwg.z - 1u;
   let bh = wg.y * nwg.x + wg.x;
   if (bh >= B * H) { return; }
   let h = bh % H;
   let w = bh * WORK;
   let ga = OG + h * F;
-  let part = bh * (FF + 3u * F + K);
-  let dgamma = part + STATE;
+  let dp = bh * (FF + 3u * F + K);
+  let dgamma = dp + STATE;
   let dbeta = dgamma + F;
   let dtok = dbeta + F;
-  for (var e = lane; e < STATE * nwg.z; e += WG) {
-    work[w + WDW + e] = 0.0;
-    dpart[part + e] = 0.0;
-  }
-  for (var e = lane; e < 2u * F + K; e += WG) { dpart[dgamma + e] = 0.0; }
   let row0 = (bh / H) * L;
   var batches = 0u;
-  for (var i = 0u; i < L; i += extent(row0, i)) { batches++; }
-  var stop = L;  // where the segment's last mini-batch ends
-  for (var seg = (batches + G - 1u) / G; seg > 0u; seg--) {
+  for (var e = L; e > 0u; e = begin(row0, e)) { batches++; }
+  if (part == 0u) {
+    for (var e = lane; e < STATE * one; e += WG) {
+      work[w + WDW + e] = 0.0;
+      dpart[dp + e] = 0.0;
+    }
+    for (var e = lane; e < 2u * F + K; e += WG) { dpart[dgamma + e] = 0.0; }
+  }
+  if (lane == 0u) {
+    resumeStop = L;
+    resumeSeg = (batches + G - 1u) / G;
+    if (part > 0u) {
+      resumeStop = u32(work[w + WAT]);
+      resumeSeg = u32(work[w + WAT + 1u]);
+    }
+  }
+  var stop = workgroupUniformLoad(&resumeStop);  // where the segment's last mini-batch ends
+  var seg = workgroupUniformLoad(&resumeSeg);
+  for (var s = 0u; s < SP && seg > 0u; s++) {
     let t0 = (seg - 1u) * G;
     let len = min(G, batches - t0);
     let c0 = (bh * SLOTS + seg - 1u) * STATE;
     var at = stop;
     for (var i = 0u; i < len; i++) { at = begin(row0, at); }
-    for (var e = lane; e < STATE * nwg.z; e += WG) { work[w + WS + e] = ckpt[c0 + e]; }
+    for (var e = lane; e < STATE * one; e += WG) { work[w + WS + e] = ckpt[c0 + e]; }
     // First forward over all mini-batches of the segment but the last, then backward over all.
     for (var j = 0u; j < 2u * len - 1u; j++) {
       let back = j >= len - 1u;
@@ -262,11 +280,11 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
       } else {
         at += n;
         if (code(row0, at) == 0u) {
-          for (var e = lane; e < FF * nwg.z; e += WG) { work[st + STATE + e] = theta[h * FF + e]; }
+          for (var e = lane; e < FF * one; e += WG) { work[st + STATE + e] = theta[h * FF + e]; }
           for (var e = lane; e < fr; e += WG) { work[st + STATE + FF + e] = theta[OB + h * F + e]; }
           start = 2u;
         } else {
-          for (var e = lane; e < STATE * nwg.z; e += WG) { work[st + STATE + e] = work[st + e]; }
+          for (var e = lane; e < STATE * one; e += WG) { work[st + STATE + e] = work[st + e]; }
         }
         storageBarrier();
       }
@@ -451,12 +469,17 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
       }
       // What came before a document's first token is another document's.
       if (back && fresh) {
-        for (var e = lane; e < STATE * nwg.z; e += WG) {
-          dpart[part + e] += work[w + WDW + e];
+        for (var e = lane; e < STATE * one; e += WG) {
+          dpart[dp + e] += work[w + WDW + e];
           work[w + WDW + e] = 0.0;
         }
         storageBarrier();
       }
     }
+    seg--;
+  }
+  if (lane == 0u) {
+    work[w + WAT] = f32(stop);
+    work[w + WAT + 1u] = f32(seg);
   }
 }

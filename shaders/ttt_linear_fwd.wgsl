@@ -17,6 +17,7 @@ override OG: u32 = 576u;
 override OT: u32 = 640u;
 override EPS: f32 = 1e-6f;
 override WG: u32 = 32u;
+override MP: u32 = 5u;  // mini-batches a dispatch
 @group(0) @binding(0) var<storage, read> xs: array<f32>;
 @group(0) @binding(1) var<storage, read> tok: array<f32>;
 @group(0) @binding(2) var<storage, read> theta: array<f32>;
@@ -37,12 +38,14 @@ override WGR: u32 = 2u * K * F;  // G
 override WZ: u32 = 3u * K * F;   // Z, xhat, Zb
 override WM: u32 = 4u * K * F;
 override WS: u32 = 4u * K * F + K * K;  // W, b
+override WAT: u32 = 4u * K * F + K * K + F * F + F;  // the token where the next dispatch goes on
 override WORK: u32 = 5u * K * F + 2u * K * K + 2u * K + F + F * F + F;
 
 // F and K, as values that the compiler does not know: with constant bounds some unroll every loop, and compile for
 // minutes.
 var<private> fr: u32;
 var<private> kr: u32;
+var<workgroup> resume: u32;  // the token where this dispatch goes on
 
 fn rate(i: u32) -> f32 { return max(0.0, 1.0 / f32(i + 1u) + tok[i]); }
 
@@ -162,8 +165,11 @@ fn centre(z: u32, bias: u32) -> vec2<f32> {
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  fr = F * nwg.z;
-  kr = K * nwg.z;
+  let one = min(nwg.x, 1u);
+  fr = F * one;
+  kr = K * one;
+  if (wg.z + 1u != nwg.z) { return; }  // one dispatch walks MP mini-batches, the number of layers says which
+  let part = nwg.z - 1u;
   let bh = wg.y * nwg.x + wg.x;
   if (bh >= B * H) { return; }
   let h = bh % H;
@@ -172,17 +178,22 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
   let ga = OG + h * F;
   let be = OT + h * F;
   let row0 = (bh / H) * L;
-  var at = 0u;
-  var t = 0u;
-  for (; t < NB * nwg.z; t++) {
+  if (lane == 0u) {
+    resume = 0u;
+    if (part > 0u) { resume = u32(work[w + WAT]); }
+  }
+  var at = workgroupUniformLoad(&resume);
+  if (at >= L) { return; }
+  var t = part * MP;
+  for (; t < min((part + 1u) * MP, NB); t++) {
     if (at >= L) { break; }
     let n = extent(row0, at);
     let first = row0 + at;  // the mini-batch's first token
     if (code(row0, at) == 0u) {
-      for (var e = lane; e < FF * nwg.z; e += WG) { work[w + WS + e] = theta[h * FF + e]; }
+      for (var e = lane; e < FF * one; e += WG) { work[w + WS + e] = theta[h * FF + e]; }
       for (var e = lane; e < fr; e += WG) { work[bias + e] = theta[OB + h * F + e]; }
     } else if (at == 0u) {
-      for (var e = lane; e < STATE * nwg.z; e += WG) { work[w + WS + e] = state[bh * STATE + e]; }
+      for (var e = lane; e < STATE * one; e += WG) { work[w + WS + e] = state[bh * STATE + e]; }
     }
     at += n;
     for (var e = lane; e < kr * F; e += WG) {
@@ -193,9 +204,9 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
     storageBarrier();
     if (t % G == 0u) {
       let c = (bh * SLOTS + t / G) * STATE;
-      for (var e = lane; e < STATE * nwg.z; e += WG) { ckpt[c + e] = work[w + WS + e]; }
+      for (var e = lane; e < STATE * one; e += WG) { ckpt[c + e] = work[w + WS + e]; }
     }
-    for (var phase = 0u; phase < 3u * nwg.z; phase++) {
+    for (var phase = 0u; phase < 3u * one; phase++) {
       for (var p = 2u * phase; p < min(2u * phase + 2u, 5u); p++) { mm(lane, product(p, w)); }
       if (phase == 2u) {
         for (var c = lane; c < fr; c += WG) {
@@ -248,6 +259,8 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
       storageBarrier();
     }
   }
-  for (var e = lane; e < STATE * nwg.z; e += WG) { state[bh * STATE + e] = work[w + WS + e]; }
+  if (lane == 0u) { work[w + WAT] = f32(at); }
+  if (at < L) { return; }
+  for (var e = lane; e < STATE * one; e += WG) { state[bh * STATE + e] = work[w + WS + e]; }
   for (var e = (t + G - 1u) / G * STATE + lane; e < SLOTS * STATE; e += WG) { ckpt[bh * SLOTS * STATE + e] = 0.0; }
 }

@@ -29,6 +29,7 @@ override OG: u32 = 4288u;
 override OT: u32 = 4352u;
 override EPS: f32 = 1e-6f;
 override WG: u32 = 32u;
+override MP: u32 = 2u * NB;  // steps of a mini-batch, forward or backward, a dispatch
 override ACC_DXS: bool = true;
 @group(0) @binding(0) var<storage, read> xs: array<f32>;
 @group(0) @binding(1) var<storage, read> tok: array<f32>;
@@ -77,13 +78,17 @@ override WDD: u32 = WSD + K;        // dD
 override WPD: u32 = WDD + K;        // its PARTS parts
 override WS: u32 = WPD + PARTS * K;
 override WDW: u32 = WS + G * STATE;
-override WORK: u32 = WDW + STATE;
+override WAT: u32 = WDW + STATE;  // where the next dispatch goes on
+override WORK: u32 = WAT + 4u;
 
 // F, E and K, as values that the compiler does not know: with constant bounds some unroll every loop, and compile for
 // minutes.
 var<private> fr: u32;
 var<private> er: u32;
 var<private> kr: u32;
+// Where this dispatch goes on: where the segment's last mini-batch ends, or the last one not yet gone back over; the
+// number of segments left; the segment's step; the token of a forward step.
+var<workgroup> resume: vec4<u32>;
 
 fn rate(i: u32) -> f32 { return max(0.0, 1.0 / f32(i + 1u) + tok[i]); }
 
@@ -279,23 +284,27 @@ fn residual(x: u32, h: u32, c: u32, xh: f32) -> f32 {
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  fr = F * nwg.z;
-  er = E * nwg.z;
-  kr = K * nwg.z;
+  let one = min(nwg.x, 1u);
+  fr = F * one;
+  er = E * one;
+  kr = K * one;
+  if (wg.z + 1u != nwg.z) { return; }  // one dispatch walks MP steps, the number of layers says which
   let bh = wg.y * nwg.x + wg.x;
   if (bh >= B * H) { return; }
   let h = bh % H;
   let w = bh * WORK;
   let ga = OG + h * F;
-  let part = bh * (STATE + 2u * F + K);
-  let dgamma = part + STATE;
+  let dp = bh * (STATE + 2u * F + K);
+  let dgamma = dp + STATE;
   let dbeta = dgamma + F;
   let dtok = dbeta + F;
-  for (var e = lane; e < STATE * nwg.z; e += WG) {
-    work[w + WDW + e] = 0.0;
-    dpart[part + e] = 0.0;
+  if (nwg.z == 1u) {
+    for (var e = lane; e < STATE * one; e += WG) {
+      work[w + WDW + e] = 0.0;
+      dpart[dp + e] = 0.0;
+    }
+    for (var e = lane; e < 2u * F + K; e += WG) { dpart[dgamma + e] = 0.0; }
   }
-  for (var e = lane; e < 2u * F + K; e += WG) { dpart[dgamma + e] = 0.0; }
   for (var i = lane; i < kr; i += WG) {
     work[w + WK + i * F1 + F] = 1.0;
     work[w + WQ + i * F1 + F] = 1.0;
@@ -304,255 +313,280 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
   }
   let row0 = (bh / H) * L;
   var batches = 0u;
-  for (var i = 0u; i < L; i += extent(row0, i)) { batches++; }
-  var stop = L;  // where the segment's last mini-batch ends
-  for (var seg = (batches + G - 1u) / G; seg > 0u; seg--) {
+  for (var e = L; e > 0u; e = begin(row0, e)) { batches++; }
+  if (lane == 0u) {
+    let o = w + WAT;
+    if (nwg.z == 1u) {
+      resume = vec4<u32>(L, (batches + G - 1u) / G, 0u, 0u);
+    } else {
+      resume = vec4<u32>(u32(work[o]), u32(work[o + 1u]), u32(work[o + 2u]), u32(work[o + 3u]));
+    }
+  }
+  let begun = workgroupUniformLoad(&resume);
+  var stop = begun.x;
+  var seg = begun.y;
+  var j = begun.z;
+  var at = begun.w;
+  for (var step = 0u; step < MP; step++) {
+    if (seg == 0u) { break; }
+    // First forward over all mini-batches of the segment but the last, then backward over all.
     let t0 = (seg - 1u) * G;
     let len = min(G, batches - t0);
-    let c0 = (bh * SLOTS + seg - 1u) * STATE;
-    var at = stop;
-    for (var i = 0u; i < len; i++) { at = begin(row0, at); }
-    for (var e = lane; e < STATE * nwg.z; e += WG) { work[w + WS + e] = ckpt[c0 + e]; }
-    // First forward over all mini-batches of the segment but the last, then backward over all.
-    for (var j = 0u; j < 2u * len - 1u; j++) {
-      let back = j >= len - 1u;
-      let ts = select(j, 2u * len - 2u - j, back);
-      let st = w + WS + ts * STATE;
-      if (back) { at = begin(row0, stop); }
-      let n = extent(row0, at);
-      let first = row0 + at;
-      let last = rate(n - 1u);
-      for (var e = lane; e < kr * F; e += WG) {
-        let x = (first + min(e / F, n - 1u)) * ROW + h * F + e % F;
-        let o = w + e / F * F1 + e % F;
-        work[o + WQ] = xs[x];
-        work[o + WK] = xs[x + D];
-      }
-      for (var i = lane; i < kr; i += WG) {
-        work[w + WD + i] = select(0.0, last * xs[(first + min(i, n - 1u)) * ROW + 3u * D + h], i < n);
+    if (j == 0u) {
+      at = stop;
+      for (var i = 0u; i < len; i++) { at = begin(row0, at); }
+      let c0 = (bh * SLOTS + seg - 1u) * STATE;
+      for (var e = lane; e < STATE * one; e += WG) { work[w + WS + e] = ckpt[c0 + e]; }
+    }
+    let back = j >= len - 1u;
+    let ts = select(j, 2u * len - 2u - j, back);
+    let st = w + WS + ts * STATE;
+    if (back) { at = begin(row0, stop); }
+    let n = extent(row0, at);
+    let first = row0 + at;
+    let last = rate(n - 1u);
+    for (var e = lane; e < kr * F; e += WG) {
+      let x = (first + min(e / F, n - 1u)) * ROW + h * F + e % F;
+      let o = w + e / F * F1 + e % F;
+      work[o + WQ] = xs[x];
+      work[o + WK] = xs[x + D];
+    }
+    for (var i = lane; i < kr; i += WG) {
+      work[w + WD + i] = select(0.0, last * xs[(first + min(i, n - 1u)) * ROW + 3u * D + h], i < n);
+    }
+    storageBarrier();
+    let fresh = code(row0, at) == 0u;  // the state before is theta's
+    var start = 0u;
+    if (back) {
+      stop = at;
+    } else {
+      at += n;
+      if (code(row0, at) == 0u) {
+        for (var e = lane; e < STATE * one; e += WG) { work[st + STATE + e] = initial(h, e); }
+        start = 4u;
+      } else {
+        for (var e = lane; e < STATE * one; e += WG) { work[st + STATE + e] = work[st + e]; }
       }
       storageBarrier();
-      let fresh = code(row0, at) == 0u;  // the state before is theta's
-      var start = 0u;
-      if (back) {
-        stop = at;
-      } else {
-        at += n;
-        if (code(row0, at) == 0u) {
-          for (var e = lane; e < STATE * nwg.z; e += WG) { work[st + STATE + e] = initial(h, e); }
-          start = 4u;
-        } else {
-          for (var e = lane; e < STATE * nwg.z; e += WG) { work[st + STATE + e] = work[st + e]; }
-        }
-        storageBarrier();
-      }
-      for (var phase = start; phase < select(4u, 14u, back); phase += select(1u, 2u, back && phase == 2u)) {
-        for (var p = firstProduct(phase); p < firstProduct(phase + 1u); p++) { mm(lane, product(p, w, st)); }
-        if (phase == 10u) {
-          // The rates' gradients.
-          for (var i = lane; i < n; i += WG) {
-            var sl = work[w + WDD + i] * last;
-            for (var j = i; j < n; j++) { sl += work[w + WA1 + j * K + i] * rate(j); }
-            let o = (first + i) * ROW + 3u * D + h;
-            if (ACC_DXS) { dxs[o] += sl; } else { dxs[o] = sl; }
-            var s = 0.0;
-            for (var j = 0u; j <= i; j++) {
-              let de = work[w + WA1 + i * K + j] + select(0.0, work[w + WDD + j], i == n - 1u);
-              s += de * xs[(first + j) * ROW + 3u * D + h];
-            }
-            dpart[dtok + i] += s;
-          }
-        } else if (phase == 12u) {
-          for (var c = lane; c < fr; c += WG) {
-            let gm = theta[ga + c];
-            var sg = 0.0;
-            var sb = 0.0;
-            for (var i = 0u; i < n; i++) {
-              let xh = work[w + WX + i * F + c];
-              let du = work[w + WG2 + i * F + c];
-              let v = dout[(first + i) * D + h * F + c];
-              sg += v * work[w + WZ + i * F + c] + du * (gm * xh + residual((first + i) * ROW + h * F, h, c, xh));
-              sb += v + du * gm;
-            }
-            dpart[dgamma + c] += sg;
-            dpart[dbeta + c] += sb;
-          }
-        }
-        storageBarrier();
-        // Elements of [K,E] arrays.
-        if (phase == 0u || phase == 2u || phase == 4u) {
-          let z = w + select(WZ1, WZB1, phase == 4u);
-          for (var e = lane; e < kr * E; e += WG) {
-            let g = gelu(work[z + e]);
-            let o = e / E * E1 + e % E;
-            if (phase == 0u) {
-              work[w + WX2 + o] = g.x;
-            } else if (phase == 2u) {
-              let v = work[w + WH2 + e];
-              work[w + WG1 + e] = v * g.y;
-              work[w + WH2 + e] = v * g.z;
-              work[z + e] = g.y;
-            } else {
-              work[w + WXB + o] = g.x;
-              work[z + e] = g.y;
-            }
-          }
-        } else if (phase == 8u || phase == 10u || phase == 12u) {
-          for (var e = lane; e < kr * E; e += WG) {
-            if (phase == 8u) {
-              work[w + WDZB1 + e] *= work[w + WZB1 + e];
-            } else if (phase == 10u) {
-              let v = work[w + WP1 + e];
-              work[w + WH2 + e] *= v;
-              work[w + WP1 + e] = v * work[w + WZ1 + e];
-            } else {
-              work[w + WH2 + e] += work[w + WDX + e] * work[w + WZ1 + e];
-            }
-          }
-        } else if (phase == 7u) {
-          // P, and what it gives to dD, in parts of rows.
-          for (var e = lane; e < kr * PARTS; e += WG) {
-            let i = e / PARTS;
-            let di = -work[w + WD + i];
-            var s = 0.0;
-            for (var c = e % PARTS; c < er; c += PARTS) {
-              let o = w + i * E + c;
-              let v = work[o + WP1];
-              s += v * work[o + WG1];
-              work[o + WP1] = di * v;
-              work[o + WDX] *= di;
-            }
-            for (var c = e % PARTS; c < fr; c += PARTS) {
-              let o = w + i * F + c;
-              let v = work[o + WP2];
-              s += v * work[o + WG2];
-              work[o + WP2] = di * v;
-              work[o + WDK] *= di;
-            }
-            work[w + WPD + e] = -s;
-          }
-        }
-        // Elements of [K,K] arrays.
-        if (phase == 0u || phase == 5u || phase == 7u || phase == 9u) {
-          let a = w + select(WA1, WA2, phase == 5u || phase == 7u);
-          for (var e = lane; e < kr * K; e += WG) {
-            let i = e / K;
-            let j = e % K;
-            var rl = 0.0;
-            if (j <= i && i < n) { rl = rate(i) * xs[(first + j) * ROW + 3u * D + h]; }
-            if (phase == 0u) {
-              work[w + WM1 + e] = rl * work[a + e];
-            } else if (phase == 5u) {
-              work[w + WM2 + e] = rl * work[a + e];
-            } else {
-              let r = work[w + WR + e];
-              work[w + WR + e] = r * rl;
-              let de = r * work[a + e];
-              if (phase == 7u) { work[a + e] = de; } else { work[a + e] = de + work[w + WA2 + e]; }
-            }
-          }
-        }
-        if (phase == 13u) {
-          for (var e = lane; e < n * F; e += WG) {
-            let i = e / F;
-            let c = e % F;
-            let x = (first + i) * ROW + h * F + c;
-            let dt = -work[w + WG2 + e] * theta[ga + c];
-            let dq = dout[(first + i) * D + h * F + c] + work[w + WZB + e];
-            let dk = work[w + WDK + e] - dt;
-            if (ACC_DXS) {
-              dxs[x] += dq;
-              dxs[x + D] += dk;
-              dxs[x + 2u * D] += dt;
-            } else {
-              dxs[x] = dq;
-              dxs[x + D] = dk;
-              dxs[x + 2u * D] = dt;
-            }
-          }
-        }
-        // Rows of [K,F] arrays.
-        if (phase == 1u || phase == 6u || phase == 8u || phase == 11u) {
-          for (var i = lane; i < kr; i += WG) {
-            let o = i * F;
-            let x = (first + min(i, n - 1u)) * ROW + h * F;
-            if (phase == 8u) {
-              var s = 0.0;
-              for (var c = 0u; c < PARTS; c++) { s += work[w + WPD + i * PARTS + c]; }
-              work[w + WDD + i] = s;
-            } else if (phase == 11u) {
-              // From dG2 through the inner loss, second order, to dZ2 (left in the place of dG2) and du (in that of G2).
-              let s = work[w + WSD + i];
-              var cc = 0.0;
-              var p = 0.0;
-              var mdg = 0.0;
-              var dgg = 0.0;
-              for (var c = 0u; c < fr; c++) {
-                let xh = work[w + WX + o + c];
-                let dg = work[w + WP2 + o + c];
-                cc += theta[ga + c] * residual(x, h, c, xh) * xh;
-                p += dg * xh;
-                mdg += dg;
-                dgg += dg * work[w + WG2 + o + c];
-              }
-              cc /= f32(F);
-              p /= f32(F);
-              mdg /= f32(F);
-              let ds = -dgg / s;
-              var m = 0.0;
-              var mx = 0.0;
-              for (var c = 0u; c < fr; c++) {
-                let xh = work[w + WX + o + c];
-                let gm = theta[ga + c];
-                let dg = work[w + WP2 + o + c];
-                let du = (dg - mdg - xh * p) / s;
-                let dx = -(dg * cc + gm * residual(x, h, c, xh) * p) / s + du * gm * gm;
-                work[w + WG2 + o + c] = du;
-                work[w + WP2 + o + c] = dx;
-                m += dx;
-                mx += dx * xh;
-              }
-              m /= f32(F);
-              mx /= f32(F);
-              for (var c = 0u; c < fr; c++) {
-                let xh = work[w + WX + o + c];
-                work[w + WP2 + o + c] = (work[w + WP2 + o + c] - m - xh * mx) / s + ds * xh / f32(F);
-              }
-            } else {
-              // Through a LayerNorm: u from the inner loss to G2, or from dOut to dZb2.
-              let inner = phase == 1u;
-              let z = w + select(WZ, WX, inner) + o;
-              let g = w + select(WZB, WG2, inner) + o;
-              let s = normalise(z);
-              if (inner) { work[w + WSD + i] = s; }
-              var mu = 0.0;
-              var mux = 0.0;
-              for (var c = 0u; c < fr; c++) {
-                let xh = work[z + c];
-                var u = 0.0;
-                if (inner) { u = residual(x, h, c, xh); } else if (i < n) { u = dout[(first + i) * D + h * F + c]; }
-                u *= theta[ga + c];
-                work[g + c] = u;
-                mu += u;
-                mux += u * xh;
-              }
-              mu /= f32(F);
-              mux /= f32(F);
-              let scale = select(work[w + WD + i], 1.0, back) / s;  // D G where the state is only stepped
-              for (var c = 0u; c < fr; c++) { work[g + c] = (work[g + c] - mu - work[z + c] * mux) * scale; }
-            }
-          }
-        }
-        storageBarrier();
-      }
-      // What came before a document's first token is another document's.
-      if (back && fresh) {
-        for (var e = lane; e < STATE * nwg.z; e += WG) {
-          dpart[part + e] += work[w + WDW + e];
-          work[w + WDW + e] = 0.0;
-        }
-        storageBarrier();
-      }
     }
+    for (var phase = start; phase < select(4u, 14u, back); phase += select(1u, 2u, back && phase == 2u)) {
+      for (var p = firstProduct(phase); p < firstProduct(phase + 1u); p++) { mm(lane, product(p, w, st)); }
+      if (phase == 10u) {
+        // The rates' gradients.
+        for (var i = lane; i < n; i += WG) {
+          var sl = work[w + WDD + i] * last;
+          for (var j = i; j < n; j++) { sl += work[w + WA1 + j * K + i] * rate(j); }
+          let o = (first + i) * ROW + 3u * D + h;
+          if (ACC_DXS) { dxs[o] += sl; } else { dxs[o] = sl; }
+          var s = 0.0;
+          for (var j = 0u; j <= i; j++) {
+            let de = work[w + WA1 + i * K + j] + select(0.0, work[w + WDD + j], i == n - 1u);
+            s += de * xs[(first + j) * ROW + 3u * D + h];
+          }
+          dpart[dtok + i] += s;
+        }
+      } else if (phase == 12u) {
+        for (var c = lane; c < fr; c += WG) {
+          let gm = theta[ga + c];
+          var sg = 0.0;
+          var sb = 0.0;
+          for (var i = 0u; i < n; i++) {
+            let xh = work[w + WX + i * F + c];
+            let du = work[w + WG2 + i * F + c];
+            let v = dout[(first + i) * D + h * F + c];
+            sg += v * work[w + WZ + i * F + c] + du * (gm * xh + residual((first + i) * ROW + h * F, h, c, xh));
+            sb += v + du * gm;
+          }
+          dpart[dgamma + c] += sg;
+          dpart[dbeta + c] += sb;
+        }
+      }
+      storageBarrier();
+      // Elements of [K,E] arrays.
+      if (phase == 0u || phase == 2u || phase == 4u) {
+        let z = w + select(WZ1, WZB1, phase == 4u);
+        for (var e = lane; e < kr * E; e += WG) {
+          let g = gelu(work[z + e]);
+          let o = e / E * E1 + e % E;
+          if (phase == 0u) {
+            work[w + WX2 + o] = g.x;
+          } else if (phase == 2u) {
+            let v = work[w + WH2 + e];
+            work[w + WG1 + e] = v * g.y;
+            work[w + WH2 + e] = v * g.z;
+            work[z + e] = g.y;
+          } else {
+            work[w + WXB + o] = g.x;
+            work[z + e] = g.y;
+          }
+        }
+      } else if (phase == 8u || phase == 10u || phase == 12u) {
+        for (var e = lane; e < kr * E; e += WG) {
+          if (phase == 8u) {
+            work[w + WDZB1 + e] *= work[w + WZB1 + e];
+          } else if (phase == 10u) {
+            let v = work[w + WP1 + e];
+            work[w + WH2 + e] *= v;
+            work[w + WP1 + e] = v * work[w + WZ1 + e];
+          } else {
+            work[w + WH2 + e] += work[w + WDX + e] * work[w + WZ1 + e];
+          }
+        }
+      } else if (phase == 7u) {
+        // P, and what it gives to dD, in parts of rows.
+        for (var e = lane; e < kr * PARTS; e += WG) {
+          let i = e / PARTS;
+          let di = -work[w + WD + i];
+          var s = 0.0;
+          for (var c = e % PARTS; c < er; c += PARTS) {
+            let o = w + i * E + c;
+            let v = work[o + WP1];
+            s += v * work[o + WG1];
+            work[o + WP1] = di * v;
+            work[o + WDX] *= di;
+          }
+          for (var c = e % PARTS; c < fr; c += PARTS) {
+            let o = w + i * F + c;
+            let v = work[o + WP2];
+            s += v * work[o + WG2];
+            work[o + WP2] = di * v;
+            work[o + WDK] *= di;
+          }
+          work[w + WPD + e] = -s;
+        }
+      }
+      // Elements of [K,K] arrays.
+      if (phase == 0u || phase == 5u || phase == 7u || phase == 9u) {
+        let a = w + select(WA1, WA2, phase == 5u || phase == 7u);
+        for (var e = lane; e < kr * K; e += WG) {
+          let i = e / K;
+          let j = e % K;
+          var rl = 0.0;
+          if (j <= i && i < n) { rl = rate(i) * xs[(first + j) * ROW + 3u * D + h]; }
+          if (phase == 0u) {
+            work[w + WM1 + e] = rl * work[a + e];
+          } else if (phase == 5u) {
+            work[w + WM2 + e] = rl * work[a + e];
+          } else {
+            let r = work[w + WR + e];
+            work[w + WR + e] = r * rl;
+            let de = r * work[a + e];
+            if (phase == 7u) { work[a + e] = de; } else { work[a + e] = de + work[w + WA2 + e]; }
+          }
+        }
+      }
+      if (phase == 13u) {
+        for (var e = lane; e < n * F; e += WG) {
+          let i = e / F;
+          let c = e % F;
+          let x = (first + i) * ROW + h * F + c;
+          let dt = -work[w + WG2 + e] * theta[ga + c];
+          let dq = dout[(first + i) * D + h * F + c] + work[w + WZB + e];
+          let dk = work[w + WDK + e] - dt;
+          if (ACC_DXS) {
+            dxs[x] += dq;
+            dxs[x + D] += dk;
+            dxs[x + 2u * D] += dt;
+          } else {
+            dxs[x] = dq;
+            dxs[x + D] = dk;
+            dxs[x + 2u * D] = dt;
+          }
+        }
+      }
+      // Rows of [K,F] arrays.
+      if (phase == 1u || phase == 6u || phase == 8u || phase == 11u) {
+        for (var i = lane; i < kr; i += WG) {
+          let o = i * F;
+          let x = (first + min(i, n - 1u)) * ROW + h * F;
+          if (phase == 8u) {
+            var s = 0.0;
+            for (var c = 0u; c < PARTS; c++) { s += work[w + WPD + i * PARTS + c]; }
+            work[w + WDD + i] = s;
+          } else if (phase == 11u) {
+            // From dG2 through the inner loss, second order, to dZ2 (left in the place of dG2) and du (in that of G2).
+            let s = work[w + WSD + i];
+            var cc = 0.0;
+            var p = 0.0;
+            var mdg = 0.0;
+            var dgg = 0.0;
+            for (var c = 0u; c < fr; c++) {
+              let xh = work[w + WX + o + c];
+              let dg = work[w + WP2 + o + c];
+              cc += theta[ga + c] * residual(x, h, c, xh) * xh;
+              p += dg * xh;
+              mdg += dg;
+              dgg += dg * work[w + WG2 + o + c];
+            }
+            cc /= f32(F);
+            p /= f32(F);
+            mdg /= f32(F);
+            let ds = -dgg / s;
+            var m = 0.0;
+            var mx = 0.0;
+            for (var c = 0u; c < fr; c++) {
+              let xh = work[w + WX + o + c];
+              let gm = theta[ga + c];
+              let dg = work[w + WP2 + o + c];
+              let du = (dg - mdg - xh * p) / s;
+              let dx = -(dg * cc + gm * residual(x, h, c, xh) * p) / s + du * gm * gm;
+              work[w + WG2 + o + c] = du;
+              work[w + WP2 + o + c] = dx;
+              m += dx;
+              mx += dx * xh;
+            }
+            m /= f32(F);
+            mx /= f32(F);
+            for (var c = 0u; c < fr; c++) {
+              let xh = work[w + WX + o + c];
+              work[w + WP2 + o + c] = (work[w + WP2 + o + c] - m - xh * mx) / s + ds * xh / f32(F);
+            }
+          } else {
+            // Through a LayerNorm: u from the inner loss to G2, or from dOut to dZb2.
+            let inner = phase == 1u;
+            let z = w + select(WZ, WX, inner) + o;
+            let g = w + select(WZB, WG2, inner) + o;
+            let s = normalise(z);
+            if (inner) { work[w + WSD + i] = s; }
+            var mu = 0.0;
+            var mux = 0.0;
+            for (var c = 0u; c < fr; c++) {
+              let xh = work[z + c];
+              var u = 0.0;
+              if (inner) { u = residual(x, h, c, xh); } else if (i < n) { u = dout[(first + i) * D + h * F + c]; }
+              u *= theta[ga + c];
+              work[g + c] = u;
+              mu += u;
+              mux += u * xh;
+            }
+            mu /= f32(F);
+            mux /= f32(F);
+            let scale = select(work[w + WD + i], 1.0, back) / s;  // D G where the state is only stepped
+            for (var c = 0u; c < fr; c++) { work[g + c] = (work[g + c] - mu - work[z + c] * mux) * scale; }
+          }
+        }
+      }
+      storageBarrier();
+    }
+    // What came before a document's first token is another document's.
+    if (back && fresh) {
+      for (var e = lane; e < STATE * one; e += WG) {
+        dpart[dp + e] += work[w + WDW + e];
+        work[w + WDW + e] = 0.0;
+      }
+      storageBarrier();
+    }
+    j++;
+    if (j == 2u * len - 1u) {
+      j = 0u;
+      seg--;
+    }
+  }
+  if (lane == 0u) {
+    let o = w + WAT;
+    work[o] = f32(stop);
+    work[o + 1u] = f32(seg);
+    work[o + 2u] = f32(j);
+    work[o + 3u] = f32(at);
   }
 }

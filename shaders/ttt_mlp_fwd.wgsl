@@ -24,6 +24,7 @@ override OG: u32 = 4288u;
 override OT: u32 = 4352u;
 override EPS: f32 = 1e-6f;
 override WG: u32 = 32u;
+override MP: u32 = NB;  // mini-batches a dispatch
 @group(0) @binding(0) var<storage, read> xs: array<f32>;
 @group(0) @binding(1) var<storage, read> tok: array<f32>;
 @group(0) @binding(2) var<storage, read> theta: array<f32>;
@@ -51,13 +52,15 @@ override WG2: u32 = WG1 + K * E;  // lr G2
 override WZ: u32 = WG2 + K * F;   // Z2, xhat, Zb2
 override WM: u32 = WZ + K * F;    // M1, M2
 override WS: u32 = WM + K * K;
-override WORK: u32 = WS + STATE;
+override WAT: u32 = WS + STATE;  // the token where the next dispatch goes on
+override WORK: u32 = WAT + 1u;
 
 // F, E and K, as values that the compiler does not know: with constant bounds some unroll every loop, and compile for
 // minutes.
 var<private> fr: u32;
 var<private> er: u32;
 var<private> kr: u32;
+var<workgroup> resume: u32;  // the token where this dispatch goes on
 
 fn rate(i: u32) -> f32 { return max(0.0, 1.0 / f32(i + 1u) + tok[i]); }
 
@@ -216,9 +219,12 @@ fn residual(x: u32, h: u32, c: u32, xh: f32) -> f32 {
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  fr = F * nwg.z;
-  er = E * nwg.z;
-  kr = K * nwg.z;
+  let one = min(nwg.x, 1u);
+  fr = F * one;
+  er = E * one;
+  kr = K * one;
+  if (wg.z + 1u != nwg.z) { return; }  // one dispatch walks MP mini-batches, the number of layers says which
+  let part = nwg.z - 1u;
   let bh = wg.y * nwg.x + wg.x;
   if (bh >= B * H) { return; }
   let h = bh % H;
@@ -231,17 +237,22 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
     work[w + WX + i * E1 + E] = 1.0;
     work[w + WXB + i * E1 + E] = 1.0;
   }
-  var at = 0u;
-  var t = 0u;
-  for (; t < NB * nwg.z; t++) {
+  if (lane == 0u) {
+    resume = 0u;
+    if (part > 0u) { resume = u32(work[w + WAT]); }
+  }
+  var at = workgroupUniformLoad(&resume);
+  if (at >= L) { return; }
+  var t = part * MP;
+  for (; t < (part + 1u) * MP; t++) {
     if (at >= L) { break; }
     let n = extent(row0, at);
     let first = row0 + at;  // the mini-batch's first token
     let last = rate(n - 1u);
     if (code(row0, at) == 0u) {
-      for (var e = lane; e < STATE * nwg.z; e += WG) { work[w + WS + e] = initial(h, e); }
+      for (var e = lane; e < STATE * one; e += WG) { work[w + WS + e] = initial(h, e); }
     } else if (at == 0u) {
-      for (var e = lane; e < STATE * nwg.z; e += WG) { work[w + WS + e] = state[bh * STATE + e]; }
+      for (var e = lane; e < STATE * one; e += WG) { work[w + WS + e] = state[bh * STATE + e]; }
     }
     at += n;
     for (var e = lane; e < kr * F; e += WG) {
@@ -253,9 +264,9 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
     storageBarrier();
     if (t % G == 0u) {
       let c = (bh * SLOTS + t / G) * STATE;
-      for (var e = lane; e < STATE * nwg.z; e += WG) { ckpt[c + e] = work[w + WS + e]; }
+      for (var e = lane; e < STATE * one; e += WG) { ckpt[c + e] = work[w + WS + e]; }
     }
-    for (var phase = 0u; phase < 6u * nwg.z; phase++) {
+    for (var phase = 0u; phase < 6u * one; phase++) {
       for (var p = firstProduct(phase); p < firstProduct(phase + 1u); p++) { mm(lane, product(p, w, last)); }
       storageBarrier();
       if (phase == 0u || phase == 3u) {
@@ -310,6 +321,8 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
       storageBarrier();
     }
   }
-  for (var e = lane; e < STATE * nwg.z; e += WG) { state[bh * STATE + e] = work[w + WS + e]; }
+  if (lane == 0u) { work[w + WAT] = f32(at); }
+  if (at < L) { return; }
+  for (var e = lane; e < STATE * one; e += WG) { state[bh * STATE + e] = work[w + WS + e]; }
   for (var e = (t + G - 1u) / G * STATE + lane; e < SLOTS * STATE; e += WG) { ckpt[bh * SLOTS * STATE + e] = 0.0; }
 }

@@ -125,11 +125,12 @@ func (c *Config) Set(assign string) error {
 		f.SetString(val)
 		return nil
 	}
+	literal := val
 	if f.Kind() == reflect.Float64 && !strings.ContainsAny(val, ".eEn") {
-		val += ".0" // TOML tells integers from floats, people do not
+		literal += ".0" // TOML tells integers from floats, people do not
 	}
 	holder := reflect.New(reflect.StructOf([]reflect.StructField{{Name: "V", Type: f.Type(), Tag: `toml:"v"`}}))
-	if err := toml.Unmarshal([]byte("v = "+val), holder.Interface()); err != nil {
+	if err := toml.Unmarshal([]byte("v = "+literal), holder.Interface()); err != nil || strings.ContainsAny(val, "\r\n") {
 		return fmt.Errorf("train: override %s: got %q, want %s", key, val, typeName(f.Type()))
 	}
 	f.Set(holder.Elem().Field(0))
@@ -154,13 +155,8 @@ func typeName(t reflect.Type) string {
 
 // field finds the value that a dotted key names.
 func field(v reflect.Value, whole string, path []string) (reflect.Value, error) {
-	var known []string
 	for i := range v.NumField() {
-		name := v.Type().Field(i).Tag.Get("toml")
-		if name == "-" {
-			continue
-		}
-		if name == path[0] {
+		if name := v.Type().Field(i).Tag.Get("toml"); name == path[0] && name != "-" {
 			f := v.Field(i)
 			switch {
 			case f.Kind() != reflect.Struct && len(path) == 1:
@@ -168,12 +164,21 @@ func field(v reflect.Value, whole string, path []string) (reflect.Value, error) 
 			case f.Kind() == reflect.Struct && len(path) > 1:
 				return field(f, whole, path[1:])
 			case f.Kind() == reflect.Struct:
-				return v, fmt.Errorf("train: override %s: it is a table, want a key in it as in %s.%s=...", whole, whole, f.Type().Field(0).Tag.Get("toml"))
+				return v, fmt.Errorf("train: override %s: it is a table, want a key in it as in %s.%s=...", whole, whole, keys(f.Type())[0])
 			}
 		}
-		known = append(known, name)
 	}
-	return v, fmt.Errorf("train: override %s: unknown key %q, want one of %s", whole, path[0], strings.Join(known, ", "))
+	return v, fmt.Errorf("train: override %s: unknown key %q, want one of %s", whole, path[0], strings.Join(keys(v.Type()), ", "))
+}
+
+// keys lists the keys of a table.
+func keys(t reflect.Type) (names []string) {
+	for i := range t.NumField() {
+		if name := t.Field(i).Tag.Get("toml"); name != "-" {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // Text writes the configuration as commented TOML, which Parse reads back to the same.
@@ -218,6 +223,9 @@ func (c Config) Validate() error {
 		if math.IsNaN(f.v) || f.v < f.lo || f.v > f.hi {
 			return fmt.Errorf("train: %s %g, want %g to %g", f.name, f.v, f.lo, f.hi)
 		}
+	}
+	if t.Seed > math.MaxInt64 {
+		return fmt.Errorf("train: train.seed %d, want at most %d, the largest integer of TOML", t.Seed, math.MaxInt64)
 	}
 	// A sequence's dispatches stay far inside 32-bit indices.
 	if n := int64(t.BatchSize) * int64(t.SeqLen); n > 1<<24 {

@@ -48,6 +48,27 @@ func (c linearC) flopsBwd() float64 {
 	return float64(c.B*c.L*c.H) * float64(perToken)
 }
 
+// batchesPerPart is how many mini-batches one forward dispatch walks.
+func (c linearC) batchesPerPart(t prog.Traits) int {
+	wg, k, f := workgroup(t), c.K, c.F
+	products := rounds(wg, [3]int{k, f, f}, [3]int{k, k, f}, [3]int{k, f, f}, [3]int{k, f, k}, [3]int{f, f, k})
+	rows := prog.CeilDiv(k, wg) * (8*f + k)
+	rest := 3*prog.CeilDiv(c.state(), wg) + prog.CeilDiv(k*f, wg) + prog.CeilDiv(f, wg)*(k+2) + k + 20
+	return perPart(c.NB, products+rows+rest, 2*prog.CeilDiv(c.slots()*c.state(), wg), t.LoopRounds)
+}
+
+// segmentsPerPart is how many segments of G mini-batches one backward dispatch walks.
+func (c linearC) segmentsPerPart(t prog.Traits) int {
+	wg, k, f := workgroup(t), c.K, c.F
+	forward := rounds(wg, [3]int{k, f, f}, [3]int{f, f, k}) + prog.CeilDiv(k, wg)*6*f
+	products := rounds(wg, [3]int{k, f, f}, [3]int{k, k, f}, [3]int{k, f, f}, [3]int{k, f, k}, [3]int{k, k, f}, [3]int{k, f, f},
+		[3]int{k, f, f}, [3]int{k, f, k}, [3]int{k, f, k}, [3]int{k, f, f}, [3]int{k, f, k}, [3]int{f, f, k}, [3]int{k, f, f}, [3]int{f, f, k})
+	rows := prog.CeilDiv(k, wg) * (20*f + 3*k)
+	rest := 4*prog.CeilDiv(c.state(), wg) + prog.CeilDiv(k*f, wg) + 3*prog.CeilDiv(f, wg)*(k+2) + 2*k*k + 40
+	each := (c.G-1)*(forward+rest) + c.G*(products+rows+rest)
+	return perPart(c.slots(), each, c.NB+3*prog.CeilDiv(c.state(), wg), t.LoopRounds)
+}
+
 func sampleLinear(r *rand.Rand) linearC { return newLinearC(sampleScan(r)) }
 
 var (
@@ -64,10 +85,13 @@ var (
 		Scratch: func(c linearC) int { return c.work() + c.scratch() },
 		Flops:   linearC.flopsFwd,
 		Grid:    func(c linearC, t prog.Traits) [3]int { return prog.Grid1(c.B*c.H, t) },
-		Tune:    scanWG[linearC],
-		F32:     linearFwd[float32],
-		F64:     linearFwd[float64],
-		Sample:  sampleLinear,
+		Tune: func(c linearC, t prog.Traits) map[string]any {
+			return map[string]any{"WG": workgroup(t), "MP": c.batchesPerPart(t)}
+		},
+		Parts:  func(c linearC, t prog.Traits) int { return prog.CeilDiv(c.NB, c.batchesPerPart(t)) },
+		F32:    linearFwd[float32],
+		F64:    linearFwd[float64],
+		Sample: sampleLinear,
 		Fill: func(c linearC, r *rand.Rand, a *prog.Args[float64]) {
 			fillScan(c.scanC, r, a.F[0], a.F[1], a.F[2], c.OG, c.OT)
 		},
@@ -87,10 +111,13 @@ var (
 		Scratch: func(c linearC) int { return c.workBwd() + c.scratch() },
 		Flops:   linearC.flopsBwd,
 		Grid:    func(c linearC, t prog.Traits) [3]int { return prog.Grid1(c.B*c.H, t) },
-		Tune:    scanWG[linearC],
-		F32:     linearBwd[float32],
-		F64:     linearBwd[float64],
-		Sample:  sampleLinear,
+		Tune: func(c linearC, t prog.Traits) map[string]any {
+			return map[string]any{"WG": workgroup(t), "SP": c.segmentsPerPart(t)}
+		},
+		Parts:  func(c linearC, t prog.Traits) int { return prog.CeilDiv(c.slots(), c.segmentsPerPart(t)) },
+		F32:    linearBwd[float32],
+		F64:    linearBwd[float64],
+		Sample: sampleLinear,
 		Fill: func(c linearC, r *rand.Rand, a *prog.Args[float64]) {
 			fillScan(c.scanC, r, a.F[0], a.F[1], a.F[2], c.OG, c.OT)
 			// The checkpoints are those of the forward pass: the backward recomputes from them.

@@ -119,12 +119,34 @@ func (c scanC) products(sizes ...[3]int) int {
 	return most
 }
 
-// scanWG tunes the workgroup that walks one head of one sequence.
-func scanWG[C any](_ C, t prog.Traits) map[string]any {
+// workgroup is the number of invocations that walk one head of one sequence.
+func workgroup(t prog.Traits) int {
 	if t.Software {
-		return map[string]any{"WG": 16}
+		return 16
 	}
-	return map[string]any{"WG": 128}
+	return 128
+}
+
+// scanWG tunes a kernel of one workgroup a head and sequence.
+func scanWG[C any](_ C, t prog.Traits) map[string]any { return map[string]any{"WG": workgroup(t)} }
+
+// rounds counts the rounds of loops that one of wg invocations makes: its share of matrix products [m,n] with inner k.
+func rounds(wg int, products ...[3]int) int {
+	r := 0
+	for _, p := range products {
+		tiles := prog.CeilDiv(p[0], 4) * prog.CeilDiv(p[1], 8)
+		r += 1 + prog.CeilDiv(tiles, wg)*(p[2]+1)
+	}
+	return r
+}
+
+// perPart is the number of units of work, each of so many rounds, that one dispatch does where an invocation may make
+// limit of them, fixed of which do not depend on it; of n at most. A dispatch does at least one.
+func perPart(n, each, fixed, limit int) int {
+	if limit == 0 {
+		return n
+	}
+	return min(n, max(1, (limit-fixed)/each))
 }
 
 // reduceC are the constants of the kernel that adds up the parameters' gradients over sequences: six parameters of

@@ -124,6 +124,7 @@ func (a *app) stream(ctx context.Context, g *model.Generator, s *model.Sampler, 
 	ids := data.Bytes{}.Encode(nil, prompt)
 	var u data.UTF8Stream
 	buf := u.Append(nil, prompt)
+	var piece []byte
 	for range n {
 		a.out.Write(buf) //nolint:errcheck // the sink keeps the error
 		if a.out.err != nil {
@@ -142,7 +143,10 @@ func (a *app) stream(ctx context.Context, g *model.Generator, s *model.Sampler, 
 			return endLine(a, fail(exitData, err))
 		}
 		ids = append(ids, id)
-		buf = u.Append(buf[:0], []byte{byte(id)})
+		if piece, err = (data.Bytes{}).Decode(piece[:0], ids[len(ids)-1:]); err != nil {
+			return endLine(a, err)
+		}
+		buf = u.Append(buf[:0], piece)
 	}
 	a.out.Write(append(u.Flush(buf), '\n')) //nolint:errcheck // the sink keeps the error
 	return nil

@@ -1,0 +1,221 @@
+package train
+
+import (
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func TestSchedule(t *testing.T) {
+	o := Options{Steps: 10, WarmupSteps: 4, LR: 2, MinLRRatio: 0.1}
+	// A linear warm-up to 2 in 4 steps, then 6 steps of a cosine from 2 to 0.2: 1.1 + 0.9 cos(pi i/5).
+	for i, want := range []float64{0.5, 1, 1.5, 2, 2, 1.828115294937453, 1.378115294937453, 0.821884705062547, 0.371884705062547, 0.2, 0.2} {
+		if got := o.Schedule(i + 1); math.Abs(got-want) > 1e-12 {
+			t.Errorf("step %d: got %v, want %v", i+1, got, want)
+		}
+	}
+	for _, c := range []struct {
+		o    Options
+		step int
+		want float64
+	}{
+		{Options{Steps: 5, LR: 3}, 1, 3},                      // no warm-up
+		{Options{Steps: 5, LR: 3}, 5, 0},                      // down to nothing
+		{Options{Steps: 1, LR: 3}, 1, 3},                      // one step
+		{Options{Steps: 2, WarmupSteps: 8, LR: 4}, 2, 1},      // ends in the warm-up
+		{Options{Steps: 3, WarmupSteps: 2, LR: 4}, 3, 4},      // one step after it
+		{Options{Steps: 9, LR: 3, MinLRRatio: 1}, 7, 3},       // constant
+		{Options{Steps: 1 << 30, LR: 1, MinLRRatio: 0}, 1, 1}, // no overflow
+	} {
+		if got := c.o.Schedule(c.step); math.Abs(got-c.want) > 1e-12 {
+			t.Errorf("%+v: step %d: got %v, want %v", c.o, c.step, got, c.want)
+		}
+	}
+}
+
+func TestParseErrors(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{"[model]\nhidden_size = 64\n  hiden_size = 3\n", "f.toml:3:3: unknown key model.hiden_size"},
+		{"nix = 1", "f.toml:1:1: unknown key nix"},
+		{"[nix]\na = 1", "f.toml:1:2: unknown key nix"},
+		{"[model]\nhidden_size = \"x\"", "f.toml:2:15: model.hidden_size: "},
+		{"[train]\nlr = true", "f.toml:2:6: train.lr: "},
+		{"[train]\nseed = -1", "f.toml:2:8: train.seed: "},
+		{"[train]\nlr = ", "f.toml:2:"},
+		{"[train\n", "f.toml:1:"},
+		{"[train]\nlr = 1\nlr = 2", "f.toml:"},
+		{"\xff", "f.toml:1:"},
+	} {
+		_, err := Parse("f.toml", []byte(c.text))
+		if err == nil || !strings.HasPrefix(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: got %v, want one line %s...", c.text, err, c.want)
+		}
+	}
+}
+
+func TestParse(t *testing.T) {
+	c, err := Parse("f.toml", []byte("device = \"cpu\"\n[model]\nhidden_size = 64\n[train]\nlr = 1\n[sample]\nprompts = []\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Default()
+	want.Device, want.Model.HiddenSize, want.Train.LR, want.Sample.Prompts = "cpu", 64, 1, []string{}
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("got  %+v\nwant %+v", c, want)
+	}
+	if _, err := Load(filepath.Join(t.TempDir(), "none.toml")); !os.IsNotExist(err) {
+		t.Errorf("a file that is not there: %v", err)
+	}
+}
+
+// fill changes every value of a configuration.
+func fill(v reflect.Value) {
+	for i := range v.NumField() {
+		f := v.Field(i)
+		if v.Type().Field(i).Tag.Get("toml") == "-" {
+			continue
+		}
+		switch f.Kind() {
+		case reflect.Struct:
+			fill(f)
+		case reflect.Int:
+			f.SetInt(f.Int() + 3)
+		case reflect.Uint64:
+			f.SetUint(1<<63 - 1) // the largest that TOML has
+		case reflect.Float64:
+			f.SetFloat(f.Float()*1.25 + 1e-9)
+		case reflect.Bool:
+			f.SetBool(!f.Bool())
+		case reflect.String:
+			f.SetString("a \"b\" 'c' \\d\n\u00e9")
+		case reflect.Slice:
+			f.Set(reflect.ValueOf([]string{"'", "\"", "\n", ""}))
+		}
+	}
+}
+
+// What Text writes Parse reads back, every value of it, and it explains itself.
+func TestTextRoundTrip(t *testing.T) {
+	changed := Default()
+	fill(reflect.ValueOf(&changed).Elem())
+	for _, c := range []Config{Default(), changed} {
+		text, err := c.Text()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := Parse("text", text)
+		if err != nil {
+			t.Fatalf("%v in\n%s", err, text)
+		}
+		if !reflect.DeepEqual(got, c) {
+			t.Errorf("got  %+v\nwant %+v", got, c)
+		}
+		if !strings.Contains(string(text), "# learning rate at the end of the warm-up\nlr = ") {
+			t.Errorf("no comments in\n%s", text)
+		}
+	}
+}
+
+func TestSet(t *testing.T) {
+	c, want := Default(), Default()
+	for _, s := range []string{
+		"device=cpu", "model.hidden_size=96", "train.lr=1", "train.eps=1e-9", "model.use_gate=true",
+		"data.file=a=b.txt", `sample.prompts=["x, y", 'z']`, " train.steps = 7 ", `model.ttt_layer_type="linear"`,
+	} {
+		if err := c.Set(s); err != nil {
+			t.Errorf("%s: %v", s, err)
+		}
+	}
+	want.Device, want.Model.HiddenSize, want.Train.LR, want.Train.Eps = "cpu", 96, 1, 1e-9
+	want.Model.UseGate, want.Data.File, want.Sample.Prompts, want.Train.Steps = true, "a=b.txt", []string{"x, y", "z"}, 7
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("got  %+v\nwant %+v", c, want)
+	}
+}
+
+func TestSetErrors(t *testing.T) {
+	for _, c := range []struct{ assign, want string }{
+		{"", `train: override "", want key=value`},
+		{"model.hidden_size", `train: override "model.hidden_size", want key=value`},
+		{"=3", `train: override "=3", want key=value`},
+		{"model=3", "train: override model: it is a table, want a key in it as in model.vocab_size=..."},
+		{"model.hiden_size=3", `train: override model.hiden_size: unknown key "hiden_size", want one of vocab_size, hidden_size`},
+		{"modell.hidden_size=3", `train: override modell.hidden_size: unknown key "modell", want one of device, model, data, train, sample`},
+		{"model.hidden_size.x=3", `unknown key "hidden_size"`},
+		{"model.model_type=x", `unknown key "model_type"`},
+		{"model.hidden_size=1.5", `train: override model.hidden_size: got "1.5", want an integer`},
+		{"model.hidden_size=", `got "", want an integer`},
+		{"model.hidden_size=3\nx = 4", `want an integer`},
+		{"model.use_gate=yes", `train: override model.use_gate: got "yes", want true or false`},
+		{"train.lr=fast", `got "fast", want a number`},
+		{"train.seed=-1", `got "-1", want a non-negative integer`},
+		{"sample.prompts=x", `want a list of strings`},
+	} {
+		conf := Default()
+		err := conf.Set(c.assign)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q: got %v, want %s", c.assign, err, c.want)
+		}
+		if !reflect.DeepEqual(conf, Default()) {
+			t.Errorf("%q: an error, and yet it changed something", c.assign)
+		}
+	}
+}
+
+func TestValidate(t *testing.T) {
+	if err := Default().Validate(); err != nil {
+		t.Error(err)
+	}
+	for _, c := range []struct{ assign, want string }{
+		{"train.steps=-1", "train: train.steps -1, want 0 to "},
+		{"train.batch_size=0", "train: train.batch_size 0, want 1 to 65536"},
+		{"train.seq_len=1", "train: train.seq_len 1, want 2 to "},
+		{"train.log_every=0", "train: train.log_every 0, want 1 to "},
+		{"train.beta2=1", "train: train.beta2 1, want 0 to "},
+		{"train.lr=nan", "train: train.lr NaN, want 0 to 1000"},
+		{"train.clip=inf", "train: train.clip +Inf, want 0 to "},
+		{"data.val_fraction=-0.1", "train: data.val_fraction -0.1, want 0 to 0.9"},
+		{"data.story_bytes=0", "train: data.story_bytes 0, want 1 to "},
+		{"sample.temperature=-1", "train: sample.temperature -1, want 0 to 100"},
+		{"model.vocab_size=255", "train: model.vocab_size 255, want at least 256"},
+		{"model.num_attention_heads=3", "model: hidden_size 128 is not a multiple of num_attention_heads 3"},
+		{"train.seq_len=16777216", "train: batch_size 8 * seq_len 16777216 = 134217728 tokens, want at most 16777216"},
+	} {
+		conf := Default()
+		if err := conf.Set(c.assign); err != nil {
+			t.Fatal(err)
+		}
+		if err := conf.Validate(); err == nil || !strings.HasPrefix(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %s", c.assign, err, c.want)
+		}
+	}
+}
+
+// A seed that a configuration file cannot hold is no seed.
+func TestLargestSeed(t *testing.T) {
+	c := Default()
+	c.Train.Seed = 1 << 63
+	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "train.seed 9223372036854775808, want at most") {
+		t.Error(err)
+	}
+}
+
+// The configurations of the repository are valid.
+func TestConfigs(t *testing.T) {
+	files, err := filepath.Glob("../configs/*.toml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no configurations: %v", err)
+	}
+	for _, f := range files {
+		c, err := Load(f)
+		if err == nil {
+			err = c.Validate()
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
