@@ -40,14 +40,18 @@ func (s *Sampler) Fill(dst []uint32, step, micro int) error {
 	if step < 0 || micro < 0 {
 		return fmt.Errorf("data: step %d, micro-batch %d, want 0 or more", step, micro)
 	}
-	starts := uint64(s.part.Len() - s.seqLen + 1)
 	for b := range s.rows {
-		var p rand.PCG
-		row := uint64(micro)*uint64(s.rows) + uint64(b)
-		p.Seed(mix(mix(s.seed)+uint64(step)), mix(row))
-		s.part.copy(dst[b*s.seqLen:(b+1)*s.seqLen], int(uniform(&p, starts)))
+		s.part.copy(dst[b*s.seqLen:(b+1)*s.seqLen], s.start(step, micro, b))
 	}
 	return nil
+}
+
+// start is where row b of a batch begins in the part.
+func (s *Sampler) start(step, micro, b int) int {
+	var p rand.PCG
+	row := uint64(micro)*uint64(s.rows) + uint64(b)
+	p.Seed(mix(mix(s.seed)+uint64(step)), mix(row))
+	return int(uniform(&p, uint64(s.part.Len()-s.seqLen+1)))
 }
 
 // mix is the finaliser of SplitMix64 (Steele, Lea and Flood 2014): neighbouring

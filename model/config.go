@@ -18,7 +18,7 @@ type Config struct {
 	IntermediateSize      int     `json:"intermediate_size" toml:"intermediate_size" comment:"width of the SwiGLU"`
 	NumHiddenLayers       int     `json:"num_hidden_layers" toml:"num_hidden_layers"`
 	NumAttentionHeads     int     `json:"num_attention_heads" toml:"num_attention_heads" comment:"H; the head width is hidden_size / H"`
-	TTTLayerType          string  `json:"ttt_layer_type" toml:"ttt_layer_type" comment:"the inner model: linear"`
+	TTTLayerType          string  `json:"ttt_layer_type" toml:"ttt_layer_type" comment:"the inner model: linear or mlp"`
 	TTTBaseLR             float64 `json:"ttt_base_lr" toml:"ttt_base_lr" comment:"of the inner loop"`
 	MiniBatchSize         int     `json:"mini_batch_size" toml:"mini_batch_size" comment:"K, tokens of an inner step"`
 	UseGate               bool    `json:"use_gate" toml:"use_gate" comment:"multiply the TTT output by gelu(Wg x)"`
@@ -80,8 +80,8 @@ func (c Config) Validate() error {
 	if f := c.HeadDim(); f%2 != 0 {
 		return fmt.Errorf("model: head_dim %d (hidden_size %d / num_attention_heads %d) is odd, want even: rotary embedding turns pairs", f, c.HiddenSize, c.NumAttentionHeads)
 	}
-	if c.TTTLayerType != "linear" {
-		return fmt.Errorf("model: ttt_layer_type %q, want \"linear\"", c.TTTLayerType)
+	if c.TTTLayerType != "linear" && c.TTTLayerType != "mlp" {
+		return fmt.Errorf("model: ttt_layer_type %q, want \"linear\" or \"mlp\"", c.TTTLayerType)
 	}
 	if c.HiddenAct != "silu" {
 		return fmt.Errorf("model: hidden_act %q, want \"silu\"", c.HiddenAct)

@@ -72,23 +72,36 @@ func (m *LM) AddTokens(a *prog.Arena, prefix string, b, l int) Tokens {
 type Activations struct {
 	Logits *prog.Tensor   // [B*L, V]
 	Blocks []*prog.Tensor // [B, L, C]: each TTT layer's output, before the residual sum
-	States []*prog.Tensor // [B*H, words]: each TTT layer's state after the last token
+}
+
+// Reading says how a program reads its rows. The zero value reads each as a document of its own.
+type Reading struct {
+	Memory         *Memory // rows go on from it and leave their state there; nil: none does
+	Decode         bool    // rows of one token, that may be at any place of a mini-batch; wants a Memory
+	MaxMiniBatches int     // of a row in which documents end; 0: ceil(L/K), which is none inside a row
 }
 
 // Forward records the model on in's ids and positions: embedding, blocks, norm, head.
-func (m *LM) Forward(r *prog.Recorder, in Tokens) Activations {
+func (m *LM) Forward(r *prog.Recorder, in Tokens, how Reading) Activations {
 	c, p := m.Config, m.Params
 	var act Activations
 	b, l := in.IDs.Dim(0), in.IDs.Dim(1)
+	if mem := how.Memory; mem != nil && mem.Rows != b || how.Decode && (mem == nil || l != 1) {
+		r.Failf("model: %d rows of %d tokens, read with a memory that does not fit", b, l)
+	}
 	x := op.Embedding(r, in.IDs, in.Order, in.Start, p.embed).Reshape(b, l, c.HiddenSize)
 	for i := range p.layers {
 		r.Scope(fmt.Sprintf("layers.%d", i), func() {
 			w := &p.layers[i]
-			if c.PreConv {
-				x = op.Add(r, x, op.CausalConv(r, op.RMSNorm(r, x, w.convNorm, c.RMSNormEps), w.convW, w.convB, in.Pos, nil))
+			var mem layerMemory
+			if how.Memory != nil {
+				mem = how.Memory.layers[i]
 			}
-			block, state := m.tttLayer(r, w, in.Pos, op.RMSNorm(r, x, w.seqNorm, c.RMSNormEps))
-			act.Blocks, act.States = append(act.Blocks, block), append(act.States, state)
+			if c.PreConv {
+				x = op.Add(r, x, op.CausalConv(r, op.RMSNorm(r, x, w.convNorm, c.RMSNormEps), w.convW, w.convB, in.Pos, mem.pre))
+			}
+			block := m.tttLayer(r, w, in.Pos, op.RMSNorm(r, x, w.seqNorm, c.RMSNormEps), mem, how)
+			act.Blocks = append(act.Blocks, block)
 			x = op.Add(r, x, block)
 			h := op.RMSNorm(r, x, w.ffnNorm, c.RMSNormEps)
 			h = op.SwiGLU(r, op.Linear(r, h, w.gateProj), op.Linear(r, h, w.upProj))
@@ -99,15 +112,15 @@ func (m *LM) Forward(r *prog.Recorder, in Tokens) Activations {
 	return act
 }
 
-// tttLayer records one TTT-Linear layer on x [B,L,C], the block's normalised input, of tokens at positions pos.
-func (m *LM) tttLayer(r *prog.Recorder, w *layerParams, pos, x *prog.Tensor) (out, state *prog.Tensor) {
+// tttLayer records one TTT layer on x [B,L,C], the block's normalised input, of tokens at positions pos.
+func (m *LM) tttLayer(r *prog.Recorder, w *layerParams, pos, x *prog.Tensor, mem layerMemory, how Reading) *prog.Tensor {
 	c := m.Config
 	b, l, d := x.Dim(0), x.Dim(1), c.HiddenSize
 	q := op.Linear(r, x, w.q)
 	var k *prog.Tensor
 	if c.ShareQK {
 		z := q
-		q, k = op.CausalConv(r, z, w.convQW, w.convQB, pos, nil), op.CausalConv(r, z, w.convKW, w.convKB, pos, nil)
+		q, k = op.CausalConv(r, z, w.convQW, w.convQB, pos, mem.q), op.CausalConv(r, z, w.convKW, w.convKB, pos, mem.k)
 	} else {
 		k = op.Linear(r, x, w.k)
 	}
@@ -115,12 +128,19 @@ func (m *LM) tttLayer(r *prog.Recorder, w *layerParams, pos, x *prog.Tensor) (ou
 	lr := op.LRGate(r, op.Linear(r, x, w.lrW.Reshape(c.NumAttentionHeads, d)), w.lrB, c.TTTBaseLR, c.HeadDim())
 	xs := op.RoPE(r, q.Reshape(b*l, d), k.Reshape(b*l, d), v.Reshape(b*l, d), lr.Reshape(b*l, c.NumAttentionHeads), m.rope,
 		pos.Reshape(b*l), op.RoPEOptions{Heads: c.NumAttentionHeads, Period: c.MiniBatchSize})
-	scan := w.scan.Scan(r, xs, w.tok, nil, ttt.Options{
+	o := ttt.Options{
 		Heads: c.NumAttentionHeads, SeqLen: l, MiniBatch: c.MiniBatchSize, CheckpointEvery: m.Scan.CheckpointEvery,
-	})
-	y := op.LayerNorm(r, scan.Out, w.postW, w.postB, 1e-6)
+		MaxMiniBatches: how.MaxMiniBatches,
+	}
+	var y *prog.Tensor
+	if how.Decode {
+		y = w.scan.Decode(r, xs, w.tok, mem.state, mem.sum, o)
+	} else {
+		y = w.scan.Scan(r, xs, w.tok, mem.state, o).Out
+	}
+	y = op.LayerNorm(r, y, w.postW, w.postB, 1e-6)
 	if c.UseGate {
 		y = op.GELUGate(r, y, op.Linear(r, x.Reshape(b*l, d), w.g))
 	}
-	return op.Linear(r, y, w.o).Reshape(b, l, d), scan.State
+	return op.Linear(r, y, w.o).Reshape(b, l, d)
 }

@@ -34,7 +34,7 @@ type layerParams struct {
 	convKW, convKB             *prog.Tensor
 	lrW, lrB                   *prog.Tensor // [H,1,C], [H,1]
 	tok                        *prog.Tensor // [K]
-	scan                       ttt.LinearParams
+	scan                       ttt.Params
 	postW, postB               *prog.Tensor // [C]
 	ffnNorm                    *prog.Tensor // [C]
 	gateProj, upProj, downProj *prog.Tensor // [I,C], [I,C], [C,I]
@@ -48,8 +48,15 @@ func shapes(c Config) (names []string, dims [][]int) {
 	for i := range c.NumHiddenLayers {
 		l := fmt.Sprintf("model.layers.%d.", i)
 		s := l + "seq_modeling_block."
-		add(s+"W1", h, f, f)
-		add(s+"b1", h, 1, f)
+		if c.TTTLayerType == "mlp" {
+			add(s+"W1", h, f, 4*f)
+			add(s+"b1", h, 1, 4*f)
+			add(s+"W2", h, 4*f, f)
+			add(s+"b2", h, 1, f)
+		} else {
+			add(s+"W1", h, f, f)
+			add(s+"b1", h, 1, f)
+		}
 		add(s+"ttt_norm_weight", h, f)
 		add(s+"ttt_norm_bias", h, f)
 		add(s+"learnable_ttt_lr_weight", h, 1, w)
@@ -134,13 +141,22 @@ func NewParams(c Config) (*Params, error) {
 			o: at(s + "o_proj.weight"), g: at(s + "g_proj.weight"),
 			convQW: at(s + "conv_q.weight"), convQB: at(s + "conv_q.bias"), convKW: at(s + "conv_k.weight"), convKB: at(s + "conv_k.bias"),
 			lrW: at(s + "learnable_ttt_lr_weight"), lrB: at(s + "learnable_ttt_lr_bias"), tok: at(s + "learnable_token_idx"),
-			scan:  ttt.LinearParams{W1: at(s + "W1"), B1: at(s + "b1"), Gamma: at(s + "ttt_norm_weight"), Beta: at(s + "ttt_norm_bias")},
+			scan:  inner(c, func(n string) *prog.Tensor { return at(s + n) }),
 			postW: at(s + "post_norm.weight"), postB: at(s + "post_norm.bias"),
 			ffnNorm:  at(l + "ffn_norm.weight"),
 			gateProj: at(l + "mlp.gate_proj.weight"), upProj: at(l + "mlp.up_proj.weight"), downProj: at(l + "mlp.down_proj.weight"),
 		})
 	}
 	return p, nil
+}
+
+// inner is the inner loop whose parameters at looks up.
+func inner(c Config, at func(name string) *prog.Tensor) ttt.Params {
+	gamma, beta := at("ttt_norm_weight"), at("ttt_norm_bias")
+	if c.TTTLayerType == "mlp" {
+		return ttt.MLPParams{W1: at("W1"), B1: at("b1"), W2: at("W2"), B2: at("b2"), Gamma: gamma, Beta: beta}
+	}
+	return ttt.LinearParams{W1: at("W1"), B1: at("b1"), Gamma: gamma, Beta: beta}
 }
 
 // Names lists the parameters in the official state dict's order.

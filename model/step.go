@@ -20,6 +20,10 @@ type StepOptions struct {
 	SeqLen int // L
 	Micro  int // micro-batches whose gradients are added up; 0 means 1
 	Ring   int // steps whose metrics the device remembers; 0 means 1
+
+	Positions      bool // the host fills Positions too: documents begin, or go on, inside rows
+	MaxMiniBatches int  // see Reading
+	Carry          bool // rows go on from the state that the last step left in their micro-batch's Memory
 }
 
 // TrainStep is the recorded training step: forward, backward and update, one program, one submission.
@@ -27,6 +31,7 @@ type TrainStep struct {
 	Program *prog.Program
 	Inputs  *prog.Stage // what the host fills before a run: see SetBatch and SetHyper
 	Options StepOptions
+	Memory  []*Memory // of each micro-batch, with StepOptions.Carry
 
 	lm      *LM
 	tokens  []Tokens
@@ -44,6 +49,9 @@ func NewTrainStep(m *LM, o StepOptions) (*TrainStep, error) {
 	o.Micro, o.Ring = max(1, o.Micro), max(1, o.Ring)
 	if o.Batch < 1 || o.SeqLen < 2 {
 		return nil, fmt.Errorf("model: batch of %d sequences of %d tokens, want at least 1 of 2", o.Batch, o.SeqLen)
+	}
+	if k := m.Config.MiniBatchSize; o.Carry && o.SeqLen%k != 0 {
+		return nil, fmt.Errorf("model: sequences of %d tokens, want a multiple of mini_batch_size %d where the state goes on from one to the next", o.SeqLen, k)
 	}
 	s := &TrainStep{lm: m, Options: o}
 	in := prog.NewArena("inputs")
@@ -64,8 +72,13 @@ func NewTrainStep(m *LM, o StepOptions) (*TrainStep, error) {
 		loss := r.Temp("loss", 1)
 		r.Clear(loss)
 		for i, t := range s.tokens {
+			how := Reading{MaxMiniBatches: o.MaxMiniBatches}
+			if o.Carry {
+				how.Memory = m.NewMemory(fmt.Sprintf("memory%d", i), o.Batch)
+				s.Memory = append(s.Memory, how.Memory)
+			}
 			r.Scope(fmt.Sprintf("micro%d", i), func() {
-				act := m.Forward(r, t)
+				act := m.Forward(r, t, how)
 				rows := op.CrossEntropy(r, act.Logits, t.Targets.Reshape(o.Batch*o.SeqLen), s.scale)
 				op.SumTo(r, rows, s.scale, loss)
 				r.Backward()
@@ -86,18 +99,22 @@ func NewTrainStep(m *LM, o StepOptions) (*TrainStep, error) {
 // IDs is where the host writes micro-batch i's tokens, [B,L]; SetBatch makes the rest of it.
 func (s *TrainStep) IDs(i int) []uint32 { return s.Inputs.U32(s.tokens[i].IDs) }
 
+// Positions is where the host writes the positions in their documents of micro-batch i's tokens, [B,L], where the
+// step's options say that it does; 0 is a document's first token.
+func (s *TrainStep) Positions(i int) []uint32 { return s.Inputs.U32(s.tokens[i].Pos) }
+
 // SetBatch makes the targets (the next token of the same row) and the embedding's index of the tokens in IDs(0) to
 // IDs(Micro-1), and the loss's scale. Tokens outside the vocabulary are an error.
 func (s *TrainStep) SetBatch() error {
 	n := 0
 	for _, t := range s.tokens {
-		k, err := fillTokens(s.Inputs, t)
+		k, err := fillTokens(s.Inputs, t, s.Options.Positions)
 		if err != nil {
 			return err
 		}
 		n += k
 	}
-	s.Inputs.F32(s.scale)[0] = 1 / float32(n)
+	s.Inputs.F32(s.scale)[0] = 1 / float32(max(1, n))
 	return nil
 }
 
@@ -120,70 +137,81 @@ func (s *TrainStep) Free(ex prog.Executor) {
 	for _, a := range []*prog.Arena{s.Inputs.Arena, s.metrics, s.moments[0], s.moments[1]} {
 		ex.Free(a)
 	}
+	for _, m := range s.Memory {
+		ex.Free(m.Arena)
+	}
 }
 
 // EvalStep scores sequences without learning from them.
 type EvalStep struct {
 	Program *prog.Program
 	Inputs  *prog.Stage
+	memory  *Memory
 	tokens  Tokens
-	one     *prog.Tensor // [1]: 1
-	out     *prog.Arena
-	loss    *prog.Tensor // [1]
 	rows    *prog.Tensor // [B*L]
+	losses  []float32
 }
 
-// NewEvalStep records the scoring of b sequences of l tokens.
-func NewEvalStep(m *LM, b, l int) (*EvalStep, error) {
-	s := &EvalStep{out: prog.NewArena("eval")}
+// NewEvalStep records the scoring of b sequences of l tokens. With carry, rows go on from the state that the last run
+// left, and Positions says where they are; without, each is a document of its own.
+func NewEvalStep(m *LM, b, l int, carry bool) (*EvalStep, error) {
+	s := &EvalStep{losses: make([]float32, b*l)}
+	if carry {
+		s.memory = m.NewMemory("memory", b)
+	}
 	in := prog.NewArena("inputs")
 	s.tokens = m.AddTokens(in, "", b, l)
-	s.one = in.Add("one", prog.F32, 1)
-	s.loss = s.out.Add("loss", prog.F32, 1)
 	var err error
 	s.Program, err = prog.Record("eval step", func(r *prog.Recorder) {
-		act := m.Forward(r, s.tokens)
+		act := m.Forward(r, s.tokens, Reading{Memory: s.memory})
 		s.rows = r.Keep(op.EvalCrossEntropy(r, act.Logits, s.tokens.Targets.Reshape(b*l)))
-		r.Clear(s.loss)
-		op.SumTo(r, s.rows, s.one, s.loss)
 	})
 	if err != nil {
 		return nil, err
 	}
 	s.Inputs = prog.NewStage(in)
-	s.Inputs.F32(s.one)[0] = 1
 	return s, nil
 }
 
 // IDs is where the host writes the tokens, [B,L].
 func (s *EvalStep) IDs() []uint32 { return s.Inputs.U32(s.tokens.IDs) }
 
-// Score runs the step on the first n rows of IDs and returns the sum of their losses, in nats, and the number of
-// tokens that were predicted.
-func (s *EvalStep) Score(ex prog.Executor, run prog.Runner, n int) (sum float64, count int, err error) {
-	if _, err := fillTokens(s.Inputs, s.tokens); err != nil {
-		return 0, 0, err
-	}
-	t := s.Inputs.U32(s.tokens.Targets)
-	l := s.tokens.IDs.Dim(1)
-	for i := n * l; i < len(t); i++ {
-		t[i] = op.IgnoreIndex
+// Positions is where the host writes the tokens' positions, [B,L], where rows go on from the last run.
+func (s *EvalStep) Positions() []uint32 { return s.Inputs.U32(s.tokens.Pos) }
+
+// Losses runs the step and returns the loss of every token of IDs as the prediction of the next one of its row, in
+// nats [B,L]; each row's last is 0. They are valid until the next call.
+func (s *EvalStep) Losses(ex prog.Executor, run prog.Runner) ([]float32, error) {
+	if _, err := fillTokens(s.Inputs, s.tokens, s.memory != nil); err != nil {
+		return nil, err
 	}
 	if err := ex.Upload(s.Inputs); err != nil {
-		return 0, 0, err
+		return nil, err
 	}
 	if err := run.Run(); err != nil {
-		return 0, 0, err
+		return nil, err
 	}
-	var v [1]float32
-	if err := ex.Read(s.loss, v[:]); err != nil {
-		return 0, 0, err
+	return s.losses, run.Read(s.rows, s.losses)
+}
+
+// Score runs the step and returns the sum of the losses of the first n rows of IDs, in nats, and the number of tokens
+// that were predicted in them.
+func (s *EvalStep) Score(ex prog.Executor, run prog.Runner, n int) (sum float64, count int, err error) {
+	losses, err := s.Losses(ex, run)
+	l := s.tokens.IDs.Dim(1)
+	for _, v := range losses[:min(n*l, len(losses))] {
+		sum += float64(v)
 	}
-	return float64(v[0]), n * (l - 1), nil
+	return sum, n * (l - 1), err
 }
 
 // Free releases the step's own memory on ex.
-func (s *EvalStep) Free(ex prog.Executor) { ex.Free(s.Inputs.Arena); ex.Free(s.out) }
+func (s *EvalStep) Free(ex prog.Executor) {
+	ex.Free(s.Inputs.Arena)
+	if s.memory != nil {
+		ex.Free(s.memory.Arena)
+	}
+}
 
 // LogitsStep is the forward pass alone, its logits readable.
 type LogitsStep struct {
@@ -191,19 +219,24 @@ type LogitsStep struct {
 	Inputs  *prog.Stage
 	Act     Activations
 	tokens  Tokens
+	how     Reading
 }
 
 // NewLogitsStep records the forward pass over b sequences of l tokens and keeps its logits and TTT outputs.
-func NewLogitsStep(m *LM, b, l int) (*LogitsStep, error) {
-	s := &LogitsStep{}
+func NewLogitsStep(m *LM, b, l int) (*LogitsStep, error) { return newLogitsStep(m, b, l, Reading{}) }
+
+func newLogitsStep(m *LM, b, l int, how Reading) (*LogitsStep, error) {
+	s := &LogitsStep{how: how}
 	in := prog.NewArena("inputs")
 	s.tokens = m.AddTokens(in, "", b, l)
 	var err error
 	s.Program, err = prog.Record("forward", func(r *prog.Recorder) {
-		s.Act = m.Forward(r, s.tokens)
+		s.Act = m.Forward(r, s.tokens, how)
 		r.Keep(s.Act.Logits)
-		for _, t := range s.Act.Blocks {
-			r.Keep(t)
+		if how.Memory == nil {
+			for _, t := range s.Act.Blocks {
+				r.Keep(t)
+			}
 		}
 	})
 	if err != nil {
@@ -218,7 +251,7 @@ func (s *LogitsStep) IDs() []uint32 { return s.Inputs.U32(s.tokens.IDs) }
 
 // Run uploads the tokens and runs the pass.
 func (s *LogitsStep) Run(ex prog.Executor, run prog.Runner) error {
-	if _, err := fillTokens(s.Inputs, s.tokens); err != nil {
+	if _, err := fillTokens(s.Inputs, s.tokens, s.how.Memory != nil); err != nil {
 		return err
 	}
 	if err := ex.Upload(s.Inputs); err != nil {
@@ -230,17 +263,31 @@ func (s *LogitsStep) Run(ex prog.Executor, run prog.Runner) error {
 // Free releases the step's own memory on ex.
 func (s *LogitsStep) Free(ex prog.Executor) { ex.Free(s.Inputs.Arena) }
 
-// fillTokens makes the positions, every row being a document, the targets and the embedding's index of t's ids, and
-// returns the number of targets.
-func fillTokens(s *prog.Stage, t Tokens) (int, error) {
-	ids := s.U32(t.IDs)
+// fillTokens makes the targets and the embedding's index of t's ids, and unless the host has written them the
+// positions, 0 to L-1 in each row. A token before a document's first has no target. It returns the number of targets.
+func fillTokens(s *prog.Stage, t Tokens, positions bool) (int, error) {
+	ids, pos, targets := s.U32(t.IDs), s.U32(t.Pos), s.U32(t.Targets)
 	b, l := t.IDs.Dim(0), t.IDs.Dim(1)
-	pos := s.U32(t.Pos)
-	for i := range pos {
-		pos[i] = uint32(i % l)
-	}
 	if err := op.IndexIDs(s.U32(t.Order), s.U32(t.Start), ids); err != nil {
 		return 0, err
 	}
-	return b * (l - 1), data.Targets(s.U32(t.Targets), ids, b, l)
+	if err := data.Targets(targets, ids, b, l); err != nil {
+		return 0, err
+	}
+	if !positions {
+		for i := range pos {
+			pos[i] = uint32(i % l)
+		}
+		return b * (l - 1), nil
+	}
+	n := 0
+	for i := range targets {
+		if (i+1)%l != 0 && pos[i+1] == 0 {
+			targets[i] = op.IgnoreIndex
+		}
+		if targets[i] != op.IgnoreIndex {
+			n++
+		}
+	}
+	return n, nil
 }

@@ -325,21 +325,21 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
   let begun = workgroupUniformLoad(&resume);
   var stop = begun.x;
   var seg = begun.y;
-  var j = begun.z;
+  var step = begun.z;
   var at = begun.w;
-  for (var step = 0u; step < MP; step++) {
+  for (var done = 0u; done < MP; done++) {
     if (seg == 0u) { break; }
     // First forward over all mini-batches of the segment but the last, then backward over all.
     let t0 = (seg - 1u) * G;
     let len = min(G, batches - t0);
-    if (j == 0u) {
+    if (step == 0u) {
       at = stop;
       for (var i = 0u; i < len; i++) { at = begin(row0, at); }
       let c0 = (bh * SLOTS + seg - 1u) * STATE;
       for (var e = lane; e < STATE * one; e += WG) { work[w + WS + e] = ckpt[c0 + e]; }
     }
-    let back = j >= len - 1u;
-    let ts = select(j, 2u * len - 2u - j, back);
+    let back = step >= len - 1u;
+    let ts = select(step, 2u * len - 2u - step, back);
     let st = w + WS + ts * STATE;
     if (back) { at = begin(row0, stop); }
     let n = extent(row0, at);
@@ -576,9 +576,9 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
       }
       storageBarrier();
     }
-    j++;
-    if (j == 2u * len - 1u) {
-      j = 0u;
+    step++;
+    if (step == 2u * len - 1u) {
+      step = 0u;
       seg--;
     }
   }
@@ -586,7 +586,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
     let o = w + WAT;
     work[o] = f32(stop);
     work[o + 1u] = f32(seg);
-    work[o + 2u] = f32(j);
+    work[o + 2u] = f32(step);
     work[o + 3u] = f32(at);
   }
 }

@@ -241,11 +241,16 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
     resume = 0u;
     if (part > 0u) { resume = u32(work[w + WAT]); }
   }
-  var at = workgroupUniformLoad(&resume);
-  if (at >= L) { return; }
-  var t = part * MP;
-  for (; t < (part + 1u) * MP; t++) {
-    if (at >= L) { break; }
+  let begun = workgroupUniformLoad(&resume);
+  var at = begun;
+  for (var t = part * MP; t < min((part + 1u) * MP, NB); t++) {
+    let ck = (bh * SLOTS + t / G) * STATE;
+    if (at >= L) {  // past the row's end: checkpoints that it has no use for
+      if (t % G == 0u) {
+        for (var e = lane; e < STATE * one; e += WG) { ckpt[ck + e] = 0.0; }
+      }
+      continue;
+    }
     let n = extent(row0, at);
     let first = row0 + at;  // the mini-batch's first token
     let last = rate(n - 1u);
@@ -263,8 +268,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
     }
     storageBarrier();
     if (t % G == 0u) {
-      let c = (bh * SLOTS + t / G) * STATE;
-      for (var e = lane; e < STATE * one; e += WG) { ckpt[c + e] = work[w + WS + e]; }
+      for (var e = lane; e < STATE * one; e += WG) { ckpt[ck + e] = work[w + WS + e]; }
     }
     for (var phase = 0u; phase < 6u * one; phase++) {
       for (var p = firstProduct(phase); p < firstProduct(phase + 1u); p++) { mm(lane, product(p, w, last)); }
@@ -322,7 +326,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
     }
   }
   if (lane == 0u) { work[w + WAT] = f32(at); }
-  if (at < L) { return; }
-  for (var e = lane; e < STATE * one; e += WG) { state[bh * STATE + e] = work[w + WS + e]; }
-  for (var e = (t + G - 1u) / G * STATE + lane; e < SLOTS * STATE; e += WG) { ckpt[bh * SLOTS * STATE + e] = 0.0; }
+  if (begun < L && at >= L) {
+    for (var e = lane; e < STATE * one; e += WG) { state[bh * STATE + e] = work[w + WS + e]; }
+  }
 }

@@ -164,7 +164,7 @@ func field(v reflect.Value, whole string, path []string) (reflect.Value, error) 
 			case f.Kind() == reflect.Struct && len(path) > 1:
 				return field(f, whole, path[1:])
 			case f.Kind() == reflect.Struct:
-				return v, fmt.Errorf("train: override %s: it is a table, want a key in it as in %s.%s=...", whole, whole, keys(f.Type())[0])
+				return v, fmt.Errorf("train: override %s: it is a table, want a key in it as in %s.%s=VALUE", whole, whole, keys(f.Type())[0])
 			}
 		}
 	}

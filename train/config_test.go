@@ -141,7 +141,7 @@ func TestSetErrors(t *testing.T) {
 		{"", `train: override "", want key=value`},
 		{"model.hidden_size", `train: override "model.hidden_size", want key=value`},
 		{"=3", `train: override "=3", want key=value`},
-		{"model=3", "train: override model: it is a table, want a key in it as in model.vocab_size=..."},
+		{"model=3", "train: override model: it is a table, want a key in it as in model.vocab_size=VALUE"},
 		{"model.hiden_size=3", `train: override model.hiden_size: unknown key "hiden_size", want one of vocab_size, hidden_size`},
 		{"modell.hidden_size=3", `train: override modell.hidden_size: unknown key "modell", want one of device, model, data, train, sample`},
 		{"model.hidden_size.x=3", `unknown key "hidden_size"`},

@@ -120,7 +120,7 @@ func (r *Run) load(trainPart data.Part) (err error) {
 	if r.val.Len() == 0 {
 		return nil
 	}
-	if r.eval, err = model.NewEvalStep(r.Model, t.BatchSize, t.SeqLen); err != nil {
+	if r.eval, err = model.NewEvalStep(r.Model, t.BatchSize, t.SeqLen, false); err != nil {
 		return err
 	}
 	r.evalR, err = r.ex.Load(r.eval.Program)
@@ -211,8 +211,14 @@ func (r *Run) advance() error {
 	if err := r.trainR.Run(); err != nil {
 		return fmt.Errorf("train: step %d: %w", r.step, err)
 	}
-	r.pending = append(r.pending, Step{Step: r.step, LR: lr, Tokens: int64(r.step) * int64(t.BatchSize*t.SeqLen*t.MicroBatches)})
+	r.pending = append(r.pending, Step{Step: r.step, LR: lr, Tokens: r.tokens()})
 	return nil
+}
+
+// tokens is the number of tokens read so far.
+func (r *Run) tokens() int64 {
+	t := r.Config.Train
+	return int64(r.step) * int64(t.BatchSize*t.SeqLen*t.MicroBatches)
 }
 
 // flush reads the metrics of the steps since the last flush from the device and tells o.

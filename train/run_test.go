@@ -267,7 +267,7 @@ func TestScore(t *testing.T) {
 	}
 	var sums []float64
 	for _, b := range []int{1, 4, 7, 64} {
-		s, err := model.NewEvalStep(r.Model, b, 32)
+		s, err := model.NewEvalStep(r.Model, b, 32, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -331,7 +331,10 @@ func TestReplayAllocates(t *testing.T) {
 	c := tiny()
 	c.Train.BatchSize, c.Train.SeqLen = 8, 64 // large enough that all workers take part
 	r, _ := begin(t, c)
-	if err := r.advance(); err != nil {
+	if err := r.advance(); err != nil { // fills the inputs, as Evaluate does
+		t.Fatal(err)
+	}
+	if _, err := r.Evaluate(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	for _, x := range []struct {

@@ -82,8 +82,7 @@ func (o Options) checkDecode(r *prog.Recorder, xs *prog.Tensor, headDim int, par
 	return o.check(r, xs, headDim, params...)
 }
 
-// Decode records one token a sequence: xs [B, Row] their rows, tok [K]; state and sum [B*H, StateLen] the state at the
-// mini-batch's start and the sum of its gradients so far, both updated. It returns the layer's output [B, C].
+// Decode implements Params.
 func (p LinearParams) Decode(r *prog.Recorder, xs, tok, state, sum *prog.Tensor, o Options) *prog.Tensor {
 	c := linearC{scanC: o.checkDecode(r, xs, p.W1.Dim(-1), p.W1, p.B1, p.Gamma, p.Beta)}
 	c.offsets(p)
@@ -92,7 +91,7 @@ func (p LinearParams) Decode(r *prog.Recorder, xs, tok, state, sum *prog.Tensor,
 	return out
 }
 
-// Decode records one token a sequence; see LinearParams.Decode.
+// Decode implements Params.
 func (p MLPParams) Decode(r *prog.Recorder, xs, tok, state, sum *prog.Tensor, o Options) *prog.Tensor {
 	c := mlpC{scanC: o.checkDecode(r, xs, p.W1.Dim(1), p.W1, p.B1, p.W2, p.B2, p.Gamma, p.Beta)}
 	c.offsets(r, p)

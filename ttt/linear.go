@@ -148,9 +148,7 @@ func (c *linearC) offsets(p LinearParams) {
 	c.OB, c.OG, c.OT = p.B1.Offset()-w, p.Gamma.Offset()-w, p.Beta.Offset()-w
 }
 
-// Scan records the TTT-Linear scan over every sequence and head. xs [B*L, Row] holds the tokens' rows, as op.RoPE
-// packs them; tok [K] is the learned part of the token's rate. state [B*H, StateLen] is where rows that begin inside a
-// document find their state, and where every row leaves it; nil: no row does.
+// Scan implements Params.
 func (p LinearParams) Scan(r *prog.Recorder, xs, tok, state *prog.Tensor, o Options) Scan {
 	c := linearC{scanC: o.check(r, xs, p.W1.Dim(-1), p.W1, p.B1, p.Gamma, p.Beta)}
 	c.offsets(p)

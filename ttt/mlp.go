@@ -142,7 +142,7 @@ func (c *mlpC) offsets(r *prog.Recorder, p MLPParams) {
 	c.OG, c.OT = p.Gamma.Offset()-w, p.Beta.Offset()-w
 }
 
-// Scan records the TTT-MLP scan; see LinearParams.Scan.
+// Scan implements Params.
 func (p MLPParams) Scan(r *prog.Recorder, xs, tok, state *prog.Tensor, o Options) Scan {
 	c := mlpC{scanC: o.check(r, xs, p.W1.Dim(1), p.W1, p.B1, p.W2, p.B2, p.Gamma, p.Beta)}
 	c.offsets(r, p)

@@ -204,6 +204,19 @@ func reduce[F prog.Float](c reduceC, a *prog.Args[F], _ []F, lo, hi int) {
 	}
 }
 
+// Params are the learned parameters of a TTT layer's inner loop: LinearParams or MLPParams.
+type Params interface {
+	// StateLen is the number of words of a head's state.
+	StateLen() int
+	// Scan records the inner loop over whole sequences. xs [B*L, Row] holds the tokens' rows, as op.RoPE packs them;
+	// tok [K] is the learned part of the tokens' rates. state [B*H, StateLen] is where rows that begin inside a document
+	// find their state, and where every row leaves it; nil: no row does.
+	Scan(r *prog.Recorder, xs, tok, state *prog.Tensor, o Options) Scan
+	// Decode records one token a sequence: xs [B, Row], tok [K]; state and sum [B*H, StateLen] are the state at the
+	// mini-batch's start and the sum of its inner gradients so far, both updated. It returns the output [B, C].
+	Decode(r *prog.Recorder, xs, tok, state, sum *prog.Tensor, o Options) *prog.Tensor
+}
+
 // Scan is a TTT layer's recorded inner loop.
 type Scan struct {
 	Out   *prog.Tensor // [B*L, C]: the layer's output before post_norm

@@ -1,0 +1,129 @@
+package data
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+)
+
+// Layout says how rows are cut from a text whose documents end somewhere. The zero value takes every row for a document
+// of its own, drawn at random.
+type Layout struct {
+	Separator string // ends a document, and belongs to it; empty: the text is one
+	Carry     bool   // row b of step s+1 goes on where row b of step s stopped, in one of as many streams as there are rows
+	Rows      int    // rows of a whole step, all micro-batches together; wanted with Carry
+	MiniBatch int    // K: a row goes on at a multiple of it, where an inner step begins
+	Reach     int    // tokens that a convolution looks back: a document that began that little before a row begins anew
+}
+
+// Reader draws batches with the positions of their tokens in their documents.
+type Reader struct {
+	s      *Sampler
+	layout Layout
+	starts []int // of documents after the first, ascending
+}
+
+// NewReader returns a reader over what s samples from. With Carry, rows that are no multiple of MiniBatch long, and a
+// text too short to give every stream a row of its own, are errors.
+func NewReader(s *Sampler, l Layout) (*Reader, error) {
+	r := &Reader{s: s, layout: l}
+	if l.Separator != "" {
+		for at := 0; ; {
+			i := bytes.Index(s.part.text[at:], []byte(l.Separator))
+			if i < 0 {
+				break
+			}
+			if at += i + len(l.Separator); at < len(s.part.text) {
+				r.starts = append(r.starts, at)
+			}
+		}
+	}
+	if !l.Carry {
+		return r, nil
+	}
+	if l.MiniBatch < 1 || s.seqLen%l.MiniBatch != 0 {
+		return nil, fmt.Errorf("data: %s: rows of %d tokens go on from each other, want a multiple of the mini-batch %d", s.part.name, s.seqLen, l.MiniBatch)
+	}
+	if n := r.segments(); l.Rows < 1 || n < l.Rows {
+		return nil, fmt.Errorf("data: %s: %d bytes are %d rows of %d, want at least one for each of %d streams", s.part.name, s.part.Len(), n, s.seqLen, l.Rows)
+	}
+	return r, nil
+}
+
+// segments is the number of whole rows in the text.
+func (r *Reader) segments() int { return r.s.part.Len() / r.s.seqLen }
+
+// MiniBatches is the largest number of inner steps in a row: a document's end cuts one short.
+func (r *Reader) MiniBatches() int {
+	k := max(1, r.layout.MiniBatch)
+	n := (r.s.seqLen + k - 1) / k
+	most := 0
+	for i, j := 0, 0; i < len(r.starts); i++ {
+		for r.starts[i]-r.starts[j] >= r.s.seqLen {
+			j++
+		}
+		most = max(most, i-j+1)
+	}
+	return n + min(most, r.s.seqLen-1)
+}
+
+// Fill writes the ids of a batch and their positions, both [rows, seqLen], without allocating; see Sampler.Fill. A
+// position of 0 is a document's first token; a row's first position is 0 or a multiple of MiniBatch.
+func (r *Reader) Fill(ids, positions []uint32, step, micro int) error {
+	l := r.s.seqLen
+	if len(positions) != r.s.rows*l {
+		return fmt.Errorf("data: positions of %d ids, want %d for [%d,%d]", len(positions), r.s.rows*l, r.s.rows, l)
+	}
+	if !r.layout.Carry {
+		if err := r.s.Fill(ids, step, micro); err != nil {
+			return err
+		}
+	} else if len(ids) != r.s.rows*l || step < 0 || micro < 0 || (micro+1)*r.s.rows > r.layout.Rows {
+		return fmt.Errorf("data: batch of %d ids at step %d, micro-batch %d, want %d of [%d,%d] in %d streams", len(ids), step, micro, r.s.rows*l, r.s.rows, l, r.layout.Rows)
+	}
+	for b := range r.s.rows {
+		row, pos := ids[b*l:(b+1)*l], positions[b*l:(b+1)*l]
+		at, p := r.s.start(step, micro, b), 0
+		if r.layout.Carry {
+			at, p = r.stream(step, micro*r.s.rows+b)
+			r.s.part.copy(row, at)
+		}
+		next, _ := slices.BinarySearch(r.starts, at+1)
+		if next > 0 && r.starts[next-1] == at {
+			p = 0
+		}
+		for i := range pos {
+			if next < len(r.starts) && r.starts[next] == at+i {
+				next++
+				p = 0
+			}
+			pos[i] = uint32(p)
+			p++
+		}
+	}
+	return nil
+}
+
+// stream is where row b of a step begins in the text, and the position there. The streams begin spread evenly over the
+// text, wrap at its end, and begin a new document there.
+func (r *Reader) stream(step, b int) (at, position int) {
+	n, l := r.segments(), r.s.seqLen
+	first := int(int64(n) * int64(b) / int64(r.layout.Rows))
+	seg := int((int64(first) + int64(step)) % int64(n))
+	rows := min(step, seg) // of this stream since it began or wrapped
+	if step < n && seg >= first {
+		rows = seg - first
+	}
+	at, position = seg*l, rows*l
+	i, _ := slices.BinarySearch(r.starts, at+1)
+	if i == 0 || at-r.starts[i-1] >= position {
+		return at, position
+	}
+	// The row before ended inside this document, its last inner step cut short: go on at the next whole one.
+	position = at - r.starts[i-1]
+	if position <= r.layout.Reach {
+		return at, 0
+	}
+	k := r.layout.MiniBatch
+	return at, (position + k - 1) / k * k
+}
