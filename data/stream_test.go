@@ -82,7 +82,7 @@ func TestReaderProperties(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		text := rapid.StringMatching(`[ab.]{40,120}`).Draw(rt, "text")
 		k := rapid.IntRange(1, 5).Draw(rt, "k")
-		seqLen := k * rapid.IntRange(1, 4).Draw(rt, "n")
+		seqLen := k * rapid.IntRange(2, 4).Draw(rt, "n")
 		carry := rapid.Bool().Draw(rt, "carry")
 		reach := rapid.IntRange(0, 3).Draw(rt, "reach")
 		r, ids, pos := reader(t, text, 2, seqLen, Layout{Separator: ".", Carry: carry, Rows: 2, MiniBatch: k, Reach: reach})
