@@ -48,8 +48,14 @@ func (c Config) HeadDim() int { return c.HiddenSize / c.NumAttentionHeads }
 // largest bounds every dimension, so that products of two fit an int and no typing error asks for all memory.
 const largest = 1 << 20
 
+// mostLayers bounds the recorded program.
+const mostLayers = 1024
+
 // Validate reports the first thing that is wrong with the configuration.
 func (c Config) Validate() error {
+	if c.NumHiddenLayers > mostLayers {
+		return fmt.Errorf("model: num_hidden_layers %d, want 1 to %d", c.NumHiddenLayers, mostLayers)
+	}
 	for _, d := range []struct {
 		name string
 		v    int

@@ -13,7 +13,7 @@
 // ones, and the products take in the biases, their gradients and the ones. Rows past the end of a short mini-batch
 // have D and dOut 0, so that they change nothing. A mini-batch is a loop over phases, each some products and then some
 // work on rows and elements, so that the product's code is compiled once: phases 0 to 3 step a state forward, 0 to 2
-// and 4 to 13 are the backward pass.
+// and 4 to 13 are the backward pass. One dispatch takes MP such steps; the next goes on where it stopped.
 // reference: ttt/mlp_ref.go mlpBwd
 override B: u32 = 2u;   // sequences
 override L: u32 = 18u;  // tokens of a sequence
@@ -52,33 +52,33 @@ const PARTS = 8u;  // of a row whose sum is made by several invocations
 // Parts of a workgroup's work; its states begin at WS, their gradient (dW1', db1', dW2', db2') at WDW.
 override WK: u32 = 0u * K;
 override WQ: u32 = K * F1;
-override WX: u32 = 2u * K * F1;   // xhat
-override WG2: u32 = WX + K * F;   // G2, du
-override WZ: u32 = WG2 + K * F;   // Zb2, its normalised form
-override WZB: u32 = WZ + K * F;   // dZb2, dQ
-override WP2: u32 = WZB + K * F;  // P2, dG2, dZ2
+override WX: u32 = 2u * K * F1;      // xhat
+override WG2: u32 = WX + K * F;      // G2, du
+override WZ: u32 = WG2 + K * F;      // Zb2, its normalised form
+override WZB: u32 = WZ + K * F;      // dZb2, dQ
+override WP2: u32 = WZB + K * F;     // P2, dG2, dZ2
 override WDK: u32 = WP2 + K * F;
 override WX2: u32 = WDK + K * F;
-override WXB: u32 = WX2 + K * E1;   // Xb2
-override WZ1: u32 = WXB + K * E1;   // Z1, gelu'(Z1)
-override WH2: u32 = WZ1 + K * E;    // G2 W2ᵀ, that times gelu''(Z1), dZ1
+override WXB: u32 = WX2 + K * E1;    // Xb2
+override WZ1: u32 = WXB + K * E1;    // Z1, gelu'(Z1)
+override WH2: u32 = WZ1 + K * E;     // G2 W2ᵀ, that times gelu''(Z1), dZ1
 override WG1: u32 = WH2 + K * E;
-override WZB1: u32 = WG1 + K * E;   // Zb1, gelu'(Zb1)
+override WZB1: u32 = WG1 + K * E;    // Zb1, gelu'(Zb1)
 override WDZB1: u32 = WZB1 + K * E;  // dXb2, dZb1
-override WP1: u32 = WDZB1 + K * E;  // P1, dG1, h
-override WDX: u32 = WP1 + K * E;    // dX2
-override WA1: u32 = WDX + K * E;    // A1, then dE
-override WA2: u32 = WA1 + K * K;    // A2, then its part of dE
+override WP1: u32 = WDZB1 + K * E;   // P1, dG1, h
+override WDX: u32 = WP1 + K * E;     // dX2
+override WA1: u32 = WDX + K * E;     // A1, then dE
+override WA2: u32 = WA1 + K * K;     // A2, then its part of dE
 override WM1: u32 = WA2 + K * K;
 override WM2: u32 = WM1 + K * K;
-override WR: u32 = WM2 + K * K;     // R2, dA2, R1, dA1
-override WD: u32 = WR + K * K;      // D
-override WSD: u32 = WD + K;         // s
-override WDD: u32 = WSD + K;        // dD
-override WPD: u32 = WDD + K;        // its PARTS parts
+override WR: u32 = WM2 + K * K;      // R2, dA2, R1, dA1
+override WD: u32 = WR + K * K;       // D
+override WSD: u32 = WD + K;          // s
+override WDD: u32 = WSD + K;         // dD
+override WPD: u32 = WDD + K;         // its PARTS parts
 override WS: u32 = WPD + PARTS * K;
 override WDW: u32 = WS + G * STATE;
-override WAT: u32 = WDW + STATE;  // where the next dispatch goes on
+override WAT: u32 = WDW + STATE;     // where the next dispatch goes on
 override WORK: u32 = WAT + 4u;
 
 // F, E and K, as values that the compiler does not know: with constant bounds some unroll every loop, and compile for
@@ -86,8 +86,8 @@ override WORK: u32 = WAT + 4u;
 var<private> fr: u32;
 var<private> er: u32;
 var<private> kr: u32;
-// Where this dispatch goes on: where the segment's last mini-batch ends, or the last one not yet gone back over; the
-// number of segments left; the segment's step; the token of a forward step.
+// Where this dispatch goes on: the end of the last mini-batch not yet gone back over; the number of segments left; the
+// segment's step; the token of a forward step.
 var<workgroup> resume: vec4<u32>;
 
 fn rate(i: u32) -> f32 { return max(0.0, 1.0 / f32(i + 1u) + tok[i]); }

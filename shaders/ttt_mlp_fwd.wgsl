@@ -8,7 +8,7 @@
 // end of a short mini-batch have lr 0, so that they change nothing. The state starts anew from theta at a document's
 // first token; a row that begins inside a document goes on from state, where every row leaves its own. A mini-batch is
 // a loop over phases, each some products and then some work on rows and elements, so that the product's code is
-// compiled once.
+// compiled once. One dispatch walks MP mini-batches; the next goes on where it stopped.
 // reference: ttt/mlp_ref.go mlpFwd
 override B: u32 = 2u;   // sequences
 override L: u32 = 18u;  // tokens of a sequence
@@ -44,7 +44,7 @@ override SLOTS: u32 = (NB + G - 1u) / G;
 // Parts of a workgroup's work.
 override WK: u32 = 0u * K;
 override WQ: u32 = K * F1;
-override WX: u32 = 2u * K * F1;  // X2
+override WX: u32 = 2u * K * F1;   // X2
 override WXB: u32 = WX + K * E1;  // Xb2
 override WT: u32 = WXB + K * E1;  // Z1, G2 W2ᵀ, Zb1
 override WG1: u32 = WT + K * E;   // gelu'(Z1), lr G1
@@ -52,7 +52,7 @@ override WG2: u32 = WG1 + K * E;  // lr G2
 override WZ: u32 = WG2 + K * F;   // Z2, xhat, Zb2
 override WM: u32 = WZ + K * F;    // M1, M2
 override WS: u32 = WM + K * K;
-override WAT: u32 = WS + STATE;  // the token where the next dispatch goes on
+override WAT: u32 = WS + STATE;   // the token where the next dispatch goes on
 override WORK: u32 = WAT + 1u;
 
 // F, E and K, as values that the compiler does not know: with constant bounds some unroll every loop, and compile for

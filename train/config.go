@@ -29,6 +29,7 @@ type Config struct {
 type Data struct {
 	File        string  `toml:"file" comment:"any file, its bytes are the tokens; empty: generated stories"`
 	ValFraction float64 `toml:"val_fraction" comment:"the end of the text, held out for validation"`
+	Document    string  `toml:"document" comment:"text that ends a document, where the inner state starts anew; empty: the text is one"`
 	StoryBytes  int     `toml:"story_bytes" comment:"length of the generated stories"`
 }
 
@@ -50,6 +51,8 @@ type Options struct {
 	LogEvery        int     `toml:"log_every" comment:"steps between lines of the log"`
 	EvalEvery       int     `toml:"eval_every" comment:"steps between validations; 0: only at the end"`
 	SaveEvery       int     `toml:"save_every" comment:"steps between checkpoints; 0: only at the end"`
+	KeepCheckpoints int     `toml:"keep_checkpoints" comment:"the newest that stay on disk; 0: all"`
+	CarryState      bool    `toml:"carry_state" comment:"rows go on from the state of the last step's: sequences longer than seq_len, gradients cut between"`
 	CheckpointEvery int     `toml:"scan_checkpoint_every" comment:"mini-batches between kept inner states: more is less memory and more time"`
 }
 
@@ -69,7 +72,7 @@ func Default() Config {
 		Data:   Data{ValFraction: 0.1, StoryBytes: 1 << 20},
 		Train: Options{
 			Steps: 300, BatchSize: 8, SeqLen: 256, MicroBatches: 1, LR: 3e-3, WarmupSteps: 30, MinLRRatio: 0.1,
-			Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, WeightDecay: 0.1, Clip: 1, Seed: 1, LogEvery: 10, EvalEvery: 100, CheckpointEvery: 1,
+			Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, WeightDecay: 0.1, Clip: 1, Seed: 1, LogEvery: 10, EvalEvery: 100, KeepCheckpoints: 3, CheckpointEvery: 1,
 		},
 		Sample: Sample{Prompts: []string{"Once upon a time", "\"Where is "}, Tokens: 200, Temperature: 0.8, TopK: 40},
 	}
@@ -204,7 +207,7 @@ func (c Config) Validate() error {
 		{"train.steps", t.Steps, 0, most}, {"train.batch_size", t.BatchSize, 1, 1 << 16}, {"train.seq_len", t.SeqLen, 2, 1 << 24},
 		{"train.micro_batches", t.MicroBatches, 1, 1024}, {"train.warmup_steps", t.WarmupSteps, 0, most},
 		{"train.log_every", t.LogEvery, 1, 1 << 16}, {"train.eval_every", t.EvalEvery, 0, most},
-		{"train.save_every", t.SaveEvery, 0, most}, {"train.scan_checkpoint_every", t.CheckpointEvery, 1, 1 << 20},
+		{"train.save_every", t.SaveEvery, 0, most}, {"train.keep_checkpoints", t.KeepCheckpoints, 0, most}, {"train.scan_checkpoint_every", t.CheckpointEvery, 1, 1 << 20},
 		{"data.story_bytes", c.Data.StoryBytes, 1, most}, {"sample.tokens", c.Sample.Tokens, 0, 1 << 24}, {"sample.top_k", c.Sample.TopK, 0, most},
 	} {
 		if d.v < d.lo || d.v > d.hi {
@@ -230,6 +233,9 @@ func (c Config) Validate() error {
 	// A sequence's dispatches stay far inside 32-bit indices.
 	if n := int64(t.BatchSize) * int64(t.SeqLen); n > 1<<24 {
 		return fmt.Errorf("train: batch_size %d * seq_len %d = %d tokens, want at most %d", t.BatchSize, t.SeqLen, n, 1<<24)
+	}
+	if k := c.Model.MiniBatchSize; t.CarryState && t.SeqLen%k != 0 {
+		return fmt.Errorf("train: train.seq_len %d, want a multiple of model.mini_batch_size %d with train.carry_state", t.SeqLen, k)
 	}
 	if c.Model.VocabSize < 256 {
 		return fmt.Errorf("train: model.vocab_size %d, want at least 256: the tokens are bytes", c.Model.VocabSize)

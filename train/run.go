@@ -57,12 +57,15 @@ type Run struct {
 	Model  *model.LM
 	ex     prog.Executor
 
+	// StopAt ends Train after that many updates in all, where it is less than the configuration's steps; 0: it does not.
+	StopAt int
+
 	step    int // updates made
 	train   *model.TrainStep
 	trainR  prog.Runner
 	eval    *model.EvalStep
 	evalR   prog.Runner
-	sampler *data.Sampler
+	reader  *data.Reader
 	val     data.Part
 	ring    []float32
 	pending []Step
@@ -101,11 +104,21 @@ func New(c Config, ex prog.Executor, text *data.Corpus) (*Run, error) {
 
 func (r *Run) load(trainPart data.Part) (err error) {
 	t := r.Config.Train
-	if r.sampler, err = data.NewSampler(trainPart, t.Seed, t.BatchSize, t.SeqLen); err != nil {
+	sampler, err := data.NewSampler(trainPart, t.Seed, t.BatchSize, t.SeqLen)
+	if err != nil {
+		return err
+	}
+	c := r.Config.Model
+	if r.reader, err = data.NewReader(sampler, data.Layout{
+		Separator: r.Config.Data.Document, Carry: t.CarryState, Rows: t.BatchSize * t.MicroBatches, MiniBatch: c.MiniBatchSize, Reach: c.ConvKernel - 1,
+	}); err != nil {
 		return err
 	}
 	// A recording first: what cannot be recorded should cost no memory.
-	if r.train, err = model.NewTrainStep(r.Model, model.StepOptions{Batch: t.BatchSize, SeqLen: t.SeqLen, Micro: t.MicroBatches, Ring: t.LogEvery}); err != nil {
+	if r.train, err = model.NewTrainStep(r.Model, model.StepOptions{
+		Batch: t.BatchSize, SeqLen: t.SeqLen, Micro: t.MicroBatches, Ring: t.LogEvery,
+		Positions: true, MaxMiniBatches: r.reader.MiniBatches(), Carry: t.CarryState,
+	}); err != nil {
 		return err
 	}
 	if r.trainR, err = r.ex.Load(r.train.Program); err != nil {
@@ -151,11 +164,16 @@ func (r *Run) Program() *prog.Program { return r.train.Program }
 func (r *Run) Step() int { return r.step }
 
 // Train makes the steps that are left, and validates and saves where the configuration asks for it and at the end.
-// It ends early, after a whole step and with everything told to o, when ctx does; the error then is ctx's.
+// It ends early, after a whole step and with everything told to o, when ctx does (the error then is ctx's), and at
+// StopAt, where it saves.
 func (r *Run) Train(ctx context.Context, o Observer) error {
 	t := r.Config.Train
 	r.since = time.Now()
-	for r.step < t.Steps {
+	end := t.Steps
+	if r.StopAt > 0 {
+		end = min(end, r.StopAt)
+	}
+	for r.step < end {
 		if err := ctx.Err(); err != nil {
 			return errors.Join(r.flush(o), err)
 		}
@@ -164,7 +182,7 @@ func (r *Run) Train(ctx context.Context, o Observer) error {
 		}
 		last := r.step == t.Steps
 		evalDue := r.val.Len() > 0 && (last || t.EvalEvery > 0 && r.step%t.EvalEvery == 0)
-		saveDue := last || t.SaveEvery > 0 && r.step%t.SaveEvery == 0
+		saveDue := r.step == end || t.SaveEvery > 0 && r.step%t.SaveEvery == 0
 		if r.step%t.LogEvery == 0 || evalDue || saveDue || time.Since(r.since) > time.Second {
 			if err := r.flush(o); err != nil {
 				return err
@@ -195,7 +213,7 @@ func (r *Run) Train(ctx context.Context, o Observer) error {
 func (r *Run) advance() error {
 	t := r.Config.Train
 	for i := range t.MicroBatches {
-		if err := r.sampler.Fill(r.train.IDs(i), r.step, i); err != nil {
+		if err := r.reader.Fill(r.train.IDs(i), r.train.Positions(i), r.step, i); err != nil {
 			return err
 		}
 	}

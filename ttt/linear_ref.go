@@ -120,7 +120,7 @@ func linearFwd[F prog.Float](c linearC, a *prog.Args[F], scratch []F, lo, hi int
 		clear(ck)
 		st := state[it*c.state():][:c.state()] // runs where it ends
 		w, bias := st[:ff], st[ff:]
-		for t, at := 0, 0; at < c.L; t, at = t+1, at+x.n {
+		for t, at := 0, 0; at < c.L && t < c.NB; t, at = t+1, at+x.n {
 			if code(c.scanC, xs, b, at) == 0 {
 				copy(w, theta[h*ff:])
 				copy(bias, theta[c.OB+h*c.F:])
@@ -163,7 +163,7 @@ func linearBwd[F prog.Float](c linearC, a *prog.Args[F], scratch []F, lo, hi int
 		dgamma, dbeta, dtok := part[ff+c.F:][:c.F], part[ff+2*c.F:][:c.F], part[ff+3*c.F:]
 		clear(dstate)
 		dw, db := dstate[:ff], dstate[ff:]
-		last := count(c.scanC, xs, b) - 1
+		last := min(count(c.scanC, xs, b), c.NB) - 1
 		at := c.L
 		for t := last; t >= 0; t-- {
 			seg := t / c.G * c.G

@@ -35,7 +35,7 @@ func (c mlpC) reduce() reduceC {
 // The words of scratch memory that a head's walk takes: [K,E], [K,F], [K,K] and [K] arrays, states.
 func (c mlpC) work() int { return c.K*(6*c.inner()+5*c.F+4*c.K+2) + c.F + c.state() }
 func (c mlpC) workBwd() int {
-	return c.K*(11*c.inner()+9*c.F+6*c.K+4) + c.F + (c.G+1)*c.state()
+	return c.K*(11*c.inner()+9*c.F+6*c.K+8) + c.F + (c.G+1)*c.state()
 }
 func (c mlpC) scratch() int {
 	k, f, e := c.K, c.F, c.inner()

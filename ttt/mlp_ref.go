@@ -173,7 +173,7 @@ func mlpFwd[F prog.Float](c mlpC, a *prog.Args[F], scratch []F, lo, hi int) {
 		ck := ckpt[it*c.slots()*c.state():][:c.slots()*c.state()]
 		clear(ck)
 		st := newMLPState(c, state[it*c.state():])
-		for t, at := 0, 0; at < c.L; t, at = t+1, at+x.n {
+		for t, at := 0, 0; at < c.L && t < c.NB; t, at = t+1, at+x.n {
 			if code(c.scanC, xs, b, at) == 0 {
 				st.initial(c, theta, h)
 			}
@@ -217,7 +217,7 @@ func mlpBwd[F prog.Float](c mlpC, a *prog.Args[F], scratch []F, lo, hi int) {
 		rest := carve[F]{part[c.state():]}
 		dgamma, dbeta, dtok := rest.take(c.F), rest.take(c.F), rest.take(c.K)
 		clear(ds.all)
-		last := count(c.scanC, xs, b) - 1
+		last := min(count(c.scanC, xs, b), c.NB) - 1
 		at := c.L
 		for t := last; t >= 0; t-- {
 			seg := t / c.G * c.G

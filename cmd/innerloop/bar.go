@@ -15,7 +15,7 @@ const barWidth = 24
 
 // newBar is the progress bar of a run, on the terminal f. All text beside it is draw's.
 func newBar(f *os.File, steps int) *progressbar.ProgressBar {
-	return progressbar.NewOptions(steps,
+	b := progressbar.NewOptions(steps,
 		progressbar.OptionSetWriter(f),
 		progressbar.OptionSetWidth(barWidth),
 		progressbar.OptionSetPredictTime(false),
@@ -24,17 +24,26 @@ func newBar(f *os.File, steps int) *progressbar.ProgressBar {
 		progressbar.OptionUseANSICodes(true),
 		progressbar.OptionSetTheme(progressbar.Theme{Saucer: "█", SaucerPadding: "░"}),
 	)
+	b.Describe(fmt.Sprintf("step 0/%d", steps)) // draws it
+	return b
 }
 
 // draw moves the bar to the last step.
 func (r *report) draw() {
-	all := r.run.Config.Train.Steps
+	t := r.run.Config.Train
+	all := t.Steps
 	parts := []string{fmt.Sprintf("step %d/%d", r.last.Step, all), fmt.Sprintf("loss %.3f", r.last.Loss)}
 	if r.eval != nil {
 		parts = append(parts, fmt.Sprintf("val %.3f", r.eval.Loss))
 	}
 	left := time.Since(r.start).Seconds() / float64(r.last.Step) * float64(all-r.last.Step)
-	parts = append(parts, clock(left)+" left", count(r.speed)+" tokens/s")
+	validates := r.last.Step == all || t.EvalEvery > 0 && r.last.Step%t.EvalEvery == 0
+	switch {
+	case validates && r.run.Config.Data.ValFraction > 0 && (r.eval == nil || r.eval.Step != r.last.Step):
+		parts = append(parts, "validating")
+	case r.last.Step < all:
+		parts = append(parts, clock(left)+" left", count(r.speed)+" tokens/s")
+	}
 	width, _, err := term.GetSize(int(r.tty.Fd()))
 	if err != nil {
 		width = 80

@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -305,8 +306,8 @@ func byKernel(steps []prog.Step, seconds []float64) []benchKernel {
 func (a *app) printBench(r benchResult, dev *device) {
 	p, c := a.out.printf, r.Config
 	p("device   %s\n", dev)
-	p("model    %s parameters: TTT-%s, %s of width %d, %s, mini-batch %d\n", count(r.Parameters), title(c.TTTLayerType),
-		plural(c.NumHiddenLayers, "layer"), c.HiddenSize, plural(c.NumAttentionHeads, "head"), c.MiniBatchSize)
+	p("model    %s parameters: TTT-%s, %s of %d, %s of %d, K=%d\n", count(r.Parameters), title(c.TTTLayerType),
+		plural(c.NumHiddenLayers, "layer"), c.HiddenSize, plural(c.NumAttentionHeads, "head"), c.HeadDim(), c.MiniBatchSize)
 	p("step     %s tokens: %d sequences x %d tokens; %d dispatches\n", count(r.TokensPerStep), c.Batch*c.MicroBatches, c.SeqLen, r.Dispatches)
 	p("memory   %s\n", describe(prog.Stats{TempBytes: r.Memory.Temporaries, RawBytes: r.Memory.Unshared, ArenaBytes: r.Memory.Arenas}))
 	p("ready in %s\n\n", clock(r.PrepareSeconds))
@@ -320,9 +321,9 @@ func (a *app) printBench(r benchResult, dev *device) {
 		if k.GFLOPS > 0 {
 			flops = fmt.Sprintf("%.1f", k.GFLOPS)
 		}
-		rows = append(rows, []string{k.Name, fmt.Sprint(k.Dispatches), fmt.Sprintf("%.3f", k.Ms), fmt.Sprintf("%.1f %%", 100*k.Share), flops, fmt.Sprintf("%.1f", k.GBPerS)})
+		rows = append(rows, []string{k.Name, strconv.Itoa(k.Dispatches), fmt.Sprintf("%.3f", k.Ms), fmt.Sprintf("%.1f %%", 100*k.Share), flops, fmt.Sprintf("%.1f", k.GBPerS)})
 		n, ms = n+k.Dispatches, ms+k.Ms
 	}
-	rows = append(rows, []string{"sum", fmt.Sprint(n), fmt.Sprintf("%.3f", ms), "", "", ""})
+	rows = append(rows, []string{"sum", strconv.Itoa(n), fmt.Sprintf("%.3f", ms), "", "", ""})
 	p("%s", table(rows))
 }

@@ -24,7 +24,7 @@ func (d *deviceFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&d.name, "device", "", "device `NAME`: auto (a hardware GPU if there is one, else cpu), cpu (pure Go), gpu (any WebGPU adapter), or a part of an adapter's name")
 	c.Flags().IntVar(&d.threads, "threads", 0, "run the cpu device on `N` threads; 0: one for each processor")
 	complete(c, "device", func() (names []string) {
-		as, _ := gpu.Adapters() //nolint:errcheck // no adapters, no completions
+		as, _ := gpu.Adapters() // none: no completions
 		names = append(names, "auto", "cpu", "gpu")
 		for _, a := range as {
 			names = append(names, a.Name)
@@ -133,7 +133,7 @@ func memory() int64 {
 		return 0
 	}
 	var total int64
-	b, _ := os.ReadFile("/proc/meminfo") //nolint:errcheck // not known, then
+	b, _ := os.ReadFile("/proc/meminfo") // none: not known
 	for line := range strings.Lines(string(b)) {
 		if rest, ok := strings.CutPrefix(line, "MemTotal:"); ok {
 			n, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
@@ -143,7 +143,7 @@ func memory() int64 {
 		}
 	}
 	for _, name := range []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"} {
-		b, _ := os.ReadFile(name) //nolint:errcheck // the other version of the interface, or none
+		b, _ := os.ReadFile(name) // the other version of the interface, or none
 		if n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64); err == nil && n > 0 && (total == 0 || n < total) {
 			total = n
 		}
@@ -242,8 +242,8 @@ func (r *guardedRunner) Close() {
 
 func deviceError(err error) error { return fail(exitDevice, err) }
 
-// describe says what a program is made of and needs.
+// describe says what memory a program needs: for a step, and from step to step.
 func describe(s prog.Stats) string {
-	return fmt.Sprintf("%s: %s of temporaries (%s unshared), %s of weights and optimiser",
+	return fmt.Sprintf("%s: %s temporary (%s unshared), %s lasting",
 		byteCount(s.TempBytes+s.ArenaBytes), byteCount(s.TempBytes), byteCount(s.RawBytes), byteCount(s.ArenaBytes))
 }

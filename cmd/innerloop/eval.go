@@ -137,7 +137,7 @@ func (a *app) eval(c *cobra.Command, f evalFlags) error {
 	}
 	defer m.Free(dev)
 	l := cfg.Train.SeqLen
-	step, err := model.NewEvalStep(m, min(cfg.Train.BatchSize, part.Windows(l)), l)
+	step, err := model.NewEvalStep(m, min(cfg.Train.BatchSize, part.Windows(l)), l, false)
 	if err != nil {
 		return err
 	}

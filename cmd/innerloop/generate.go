@@ -76,9 +76,9 @@ tokens are drawn: the others stand for nothing that could be printed.`,
 				return err
 			}
 			defer m.Free(dev)
-			g := model.NewGenerator(m, dev)
-			defer g.Close()
-			return a.stream(context.Background(), g, model.NewSampler(f.o, f.seed), cfg.VocabSize, prompt, f.tokens)
+			d := model.NewDecoder(m, dev)
+			defer d.Close()
+			return a.stream(context.Background(), d, model.NewSampler(f.o, f.seed), cfg.VocabSize, prompt, f.tokens)
 		},
 	}
 	fl := c.Flags()
@@ -120,11 +120,12 @@ func checkpointError(dir string, err error) error {
 }
 
 // stream prints prompt and n bytes that the model continues it with, and a newline.
-func (a *app) stream(ctx context.Context, g *model.Generator, s *model.Sampler, vocab int, prompt []byte, n int) error {
+func (a *app) stream(ctx context.Context, d *model.Decoder, s *model.Sampler, vocab int, prompt []byte, n int) error {
 	ids := data.Bytes{}.Encode(nil, prompt)
 	var u data.UTF8Stream
 	buf := u.Append(nil, prompt)
 	var piece []byte
+	d.Reset()
 	for range n {
 		a.out.Write(buf) //nolint:errcheck // the sink keeps the error
 		if a.out.err != nil {
@@ -134,7 +135,7 @@ func (a *app) stream(ctx context.Context, g *model.Generator, s *model.Sampler, 
 			a.out.printf("\n")
 			return err
 		}
-		logits, err := g.Next(ids)
+		logits, err := d.Feed(ids)
 		if err != nil {
 			return endLine(a, err)
 		}
@@ -142,8 +143,8 @@ func (a *app) stream(ctx context.Context, g *model.Generator, s *model.Sampler, 
 		if err != nil {
 			return endLine(a, fail(exitData, err))
 		}
-		ids = append(ids, id)
-		if piece, err = (data.Bytes{}).Decode(piece[:0], ids[len(ids)-1:]); err != nil {
+		ids = append(ids[:0], id)
+		if piece, err = (data.Bytes{}).Decode(piece[:0], ids); err != nil {
 			return endLine(a, err)
 		}
 		buf = u.Append(buf[:0], piece)

@@ -3,9 +3,9 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -79,7 +79,7 @@ func (r *report) line(s train.Step) {
 	r.app.out.printf("step %*d/%d  loss %.4f  grad norm %.3f  lr %.3g  %s tokens/s\n", digits(r.run.Config.Train.Steps), s.Step, r.run.Config.Train.Steps, s.Loss, s.GradNorm, s.LR, count(r.speed))
 }
 
-func digits(n int) int { return len(fmt.Sprint(n)) }
+func digits(n int) int { return len(strconv.Itoa(n)) }
 
 func rate(tokens int64, seconds float64) float64 {
 	if tokens <= 0 || seconds <= 0 {

@@ -62,11 +62,12 @@ func table(rows [][]string) string {
 	}
 	var b strings.Builder
 	for _, r := range rows {
-		line := fmt.Sprintf("  %-*s", width[0], r[0])
+		var line strings.Builder
+		fmt.Fprintf(&line, "  %-*s", width[0], r[0])
 		for i, c := range r[1:] {
-			line += fmt.Sprintf("  %*s", width[i+1], c)
+			fmt.Fprintf(&line, "  %*s", width[i+1], c)
 		}
-		b.WriteString(strings.TrimRight(line, " ") + "\n")
+		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}
 	return b.String()
 }

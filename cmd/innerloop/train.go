@@ -177,9 +177,9 @@ func (a *app) header(cfg train.Config, dev *device, run *train.Run, text *data.C
 		sequences = plural(t.MicroBatches, "micro-batch") + " x " + sequences
 	}
 	a.out.printf("device  %s\n", dev)
-	a.out.printf("model   %s parameters: TTT-%s, %s of width %d, %s of %d, mini-batch %d, vocabulary %d\n",
+	a.out.printf("model   %s parameters: TTT-%s, %s of %d, %s of %d, K=%d\n",
 		count(run.Model.Count()), title(m.TTTLayerType), plural(m.NumHiddenLayers, "layer"), m.HiddenSize,
-		plural(m.NumAttentionHeads, "head"), m.HeadDim(), m.MiniBatchSize, m.VocabSize)
+		plural(m.NumAttentionHeads, "head"), m.HeadDim(), m.MiniBatchSize)
 	a.out.printf("data    %s: %s bytes to train on, %s\n", text.Name(), count(trainPart.Len()), held)
 	a.out.printf("train   %s of %s tokens: %s x %d tokens; seed %d\n", plural(t.Steps, "step"),
 		count(t.MicroBatches*t.BatchSize*t.SeqLen), sequences, t.SeqLen, t.Seed)
@@ -192,15 +192,15 @@ func title(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 // samples prints what the model makes of the configuration's prompts.
 func (a *app) samples(ctx context.Context, cfg train.Config, m *model.LM, dev *device) error {
 	o := model.SampleOptions{Temperature: cfg.Sample.Temperature, TopK: cfg.Sample.TopK}
-	g := model.NewGenerator(m, dev)
-	defer g.Close()
+	d := model.NewDecoder(m, dev)
+	defer d.Close()
 	for i, p := range cfg.Sample.Prompts {
 		if p == "" {
 			continue
 		}
 		a.out.printf("\nsample %d, temperature %g:\n", i+1, o.Temperature)
 		s := model.NewSampler(o, cfg.Train.Seed+uint64(i))
-		if err := a.stream(ctx, g, s, m.Config.VocabSize, []byte(p), cfg.Sample.Tokens); err != nil {
+		if err := a.stream(ctx, d, s, m.Config.VocabSize, []byte(p), cfg.Sample.Tokens); err != nil {
 			return err
 		}
 	}

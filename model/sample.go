@@ -6,8 +6,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-
-	"innerloop/prog"
 )
 
 // SampleOptions say how a token is drawn from logits.
@@ -70,64 +68,4 @@ func (s *Sampler) Draw(logits []float32) (uint32, error) {
 		}
 	}
 	return uint32(s.order[len(s.order)-1]), nil
-}
-
-// Generator continues a text token by token, by a forward pass over all of it for each token.
-type Generator struct {
-	lm     *LM
-	ex     prog.Executor
-	step   *LogitsStep
-	run    prog.Runner
-	logits []float32
-}
-
-// NewGenerator returns a generator of m, whose parameters ex holds.
-func NewGenerator(m *LM, ex prog.Executor) *Generator { return &Generator{lm: m, ex: ex} }
-
-// Next returns the logits [V] of the token that follows ids; they are valid until the next call.
-func (g *Generator) Next(ids []uint32) ([]float32, error) {
-	if len(ids) == 0 {
-		return nil, fmt.Errorf("model: nothing to continue: got 0 tokens, want at least 1")
-	}
-	if g.step == nil || len(ids) > len(g.step.IDs()) {
-		n := 64
-		for n < len(ids) {
-			n *= 2
-		}
-		if err := g.record(n); err != nil {
-			return nil, err
-		}
-	}
-	// The model is causal: what follows the text does not matter.
-	clear(g.step.IDs())
-	copy(g.step.IDs(), ids)
-	if err := g.step.Run(g.ex, g.run); err != nil {
-		return nil, err
-	}
-	if err := g.run.Read(g.step.Act.Logits, g.logits); err != nil {
-		return nil, err
-	}
-	v := g.lm.Config.VocabSize
-	return g.logits[(len(ids)-1)*v : len(ids)*v], nil
-}
-
-func (g *Generator) record(n int) (err error) {
-	g.Close()
-	if g.step, err = NewLogitsStep(g.lm, 1, n); err != nil {
-		return err
-	}
-	if g.run, err = g.ex.Load(g.step.Program); err != nil {
-		return err
-	}
-	g.logits = make([]float32, n*g.lm.Config.VocabSize)
-	return nil
-}
-
-// Close releases the generator's memory.
-func (g *Generator) Close() {
-	if g.run != nil {
-		g.run.Close()
-		g.step.Free(g.ex)
-	}
-	g.run, g.step = nil, nil
 }
