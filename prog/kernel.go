@@ -224,22 +224,24 @@ func InOutMaybe(name string) Binding { return Binding{Name: name, Access: ReadWr
 // Parts is the number of dispatches that make up one step on a device; see Spec.
 func (k *Kernel) Parts(c any, t Traits) int { return k.parts(c, t) }
 
-// fields yields the constants that a struct's fields stand for, in order.
+// fields yields the constants of the shader that a struct's fields stand for, in order.
 func fields(c any) func(yield func(string, any) bool) {
-	return func(yield func(string, any) bool) { eachField(reflect.ValueOf(c), strings.ToUpper, yield) }
+	return func(yield func(string, any) bool) {
+		eachField(reflect.ValueOf(c), func(f reflect.StructField, v any) bool {
+			return f.Tag.Get("wgsl") == "-" || yield(strings.ToUpper(f.Name), v)
+		})
+	}
 }
 
 // eachField yields v's fields, those of embedded structs among them, and reports whether yield wants more.
-func eachField(v reflect.Value, name func(string) string, yield func(string, any) bool) bool {
+func eachField(v reflect.Value, yield func(reflect.StructField, any) bool) bool {
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
-		switch {
-		case f.Tag.Get("wgsl") == "-":
-		case f.Anonymous:
-			if !eachField(v.Field(i), name, yield) {
+		if f.Anonymous {
+			if !eachField(v.Field(i), yield) {
 				return false
 			}
-		case !yield(name(f.Name), v.Field(i).Interface()):
+		} else if !yield(f, v.Field(i).Interface()) {
 			return false
 		}
 	}
@@ -265,11 +267,11 @@ func CeilDiv(a, b int) int { return (a + b - 1) / b }
 
 func constString(c any) string {
 	var s strings.Builder
-	eachField(reflect.ValueOf(c), func(n string) string { return n }, func(n string, v any) bool {
+	eachField(reflect.ValueOf(c), func(f reflect.StructField, v any) bool {
 		if s.Len() > 0 {
 			s.WriteByte(' ')
 		}
-		fmt.Fprintf(&s, "%s=%v", n, v)
+		fmt.Fprintf(&s, "%s=%v", f.Name, v)
 		return true
 	})
 	return s.String()
