@@ -56,6 +56,58 @@ func (c mlpC) flopsBwd() float64 {
 	return float64(c.B*c.L*c.H) * float64(perToken)
 }
 
+// roundsFwd is what one of wg invocations makes for a mini-batch of the forward pass, at most.
+func (c mlpC) roundsFwd(wg int) int {
+	k, f, e := c.K, c.F, c.inner()
+	products := rounds(wg, [3]int{k, e, f + 1}, [3]int{k, k, f + 1}, [3]int{k, f, e + 1}, [3]int{k, e, f}, [3]int{k, e, f + 1},
+		[3]int{k, e, k}, [3]int{k, k, e + 1}, [3]int{k, f, e + 1}, [3]int{f + 1, e, k}, [3]int{k, f, k}, [3]int{e + 1, f, k})
+	elements := 3*prog.CeilDiv(k*e, wg) + 2*prog.CeilDiv(k*k, wg) + prog.CeilDiv(k*f, wg) + prog.CeilDiv(k, wg)*9*f
+	return products + elements + 2*prog.CeilDiv(c.state(), wg) + k + 50
+}
+
+// roundsBwd is what one of wg invocations makes for a step of the backward pass, at most: one mini-batch forward or back.
+func (c mlpC) roundsBwd(wg int) int {
+	k, f, e := c.K, c.F, c.inner()
+	common := rounds(wg, [3]int{k, e, f + 1}, [3]int{k, k, f + 1}, [3]int{k, f, e + 1}, [3]int{k, e, f}) +
+		2*prog.CeilDiv(k*e, wg) + prog.CeilDiv(k*k, wg) + prog.CeilDiv(k*f, wg) + prog.CeilDiv(k, wg)*(5*f+1) +
+		2*prog.CeilDiv(c.state(), wg) + k + c.G + 100
+	forward := rounds(wg, [3]int{f + 1, e, k}, [3]int{e + 1, f, k})
+	back := rounds(wg, [3]int{k, e, f + 1}, [3]int{k, e, k}, [3]int{k, k, e + 1}, [3]int{k, f, e + 1}, [3]int{k, f, k},
+		[3]int{k, k, f}, [3]int{k, f, e + 1}, [3]int{k, e, f}, [3]int{k, e, f + 1}, [3]int{k, f, e}, [3]int{k, e, f},
+		[3]int{k, e, k}, [3]int{k, e, k}, [3]int{k, f, k}, [3]int{e + 1, f, k}, [3]int{k, k, e}, [3]int{k, f, e}, [3]int{k, f, k},
+		[3]int{k, f, k}, [3]int{k, e, k}, [3]int{f + 1, e, k}, [3]int{k, f, e}, [3]int{e, f, k}, [3]int{k, e, f},
+		[3]int{e + 1, f, k}, [3]int{f + 1, e, k}, [3]int{k, f, e}) +
+		4*prog.CeilDiv(k*e, wg) + 3*prog.CeilDiv(k*k, wg) + prog.CeilDiv(k*f, wg) + prog.CeilDiv(f, wg)*(k+1) +
+		prog.CeilDiv(8*k, wg)*(e/8+f/8+3) + prog.CeilDiv(k, wg)*(8*f+2*k+10)
+	return common + max(forward, back)
+}
+
+// workgroup is the number of invocations that walk one head of one sequence: more than for a small state where an
+// invocation could not make a backward step otherwise.
+func (c mlpC) workgroup(t prog.Traits) int {
+	wg := workgroup(t)
+	for t.LoopRounds > 0 && 2*wg <= t.MaxInvocations && 2*c.roundsBwd(wg) > t.LoopRounds {
+		wg *= 2
+	}
+	return wg
+}
+
+// batchesPerPart is how many mini-batches one forward dispatch walks.
+func (c mlpC) batchesPerPart(t prog.Traits) int {
+	wg := c.workgroup(t)
+	return perPart(c.NB, c.roundsFwd(wg), prog.CeilDiv(c.state(), wg)+c.K, t.LoopRounds)
+}
+
+// steps is the number of steps of the backward pass, at most: each segment of mini-batches goes forward over all but its
+// last, then back over all.
+func (c mlpC) steps() int { return 2*c.NB - c.slots() }
+
+// stepsPerPart is how many of them one backward dispatch makes.
+func (c mlpC) stepsPerPart(t prog.Traits) int {
+	wg := c.workgroup(t)
+	return perPart(c.steps(), c.roundsBwd(wg), c.NB+c.K+2*c.F+prog.CeilDiv(c.state(), wg), t.LoopRounds)
+}
+
 func sampleMLP(r *rand.Rand) mlpC {
 	s := sampleScan(r)
 	for s.F > 32 { // what float64 takes
@@ -78,10 +130,13 @@ var (
 		Scratch: func(c mlpC) int { return c.work() + c.scratch() },
 		Flops:   mlpC.flopsFwd,
 		Grid:    func(c mlpC, t prog.Traits) [3]int { return prog.Grid1(c.B*c.H, t) },
-		Tune:    scanWG[mlpC],
-		F32:     mlpFwd[float32],
-		F64:     mlpFwd[float64],
-		Sample:  sampleMLP,
+		Tune: func(c mlpC, t prog.Traits) map[string]any {
+			return map[string]any{"WG": c.workgroup(t), "MP": c.batchesPerPart(t)}
+		},
+		Parts:  func(c mlpC, t prog.Traits) int { return prog.CeilDiv(c.NB, c.batchesPerPart(t)) },
+		F32:    mlpFwd[float32],
+		F64:    mlpFwd[float64],
+		Sample: sampleMLP,
 		Fill: func(c mlpC, r *rand.Rand, a *prog.Args[float64]) {
 			fillScan(c.scanC, r, a.F[0], a.F[1], a.F[2], c.OG, c.OT)
 		},
@@ -101,10 +156,13 @@ var (
 		Scratch: func(c mlpC) int { return c.workBwd() + c.scratch() },
 		Flops:   mlpC.flopsBwd,
 		Grid:    func(c mlpC, t prog.Traits) [3]int { return prog.Grid1(c.B*c.H, t) },
-		Tune:    scanWG[mlpC],
-		F32:     mlpBwd[float32],
-		F64:     mlpBwd[float64],
-		Sample:  sampleMLP,
+		Tune: func(c mlpC, t prog.Traits) map[string]any {
+			return map[string]any{"WG": c.workgroup(t), "MP": c.stepsPerPart(t)}
+		},
+		Parts:  func(c mlpC, t prog.Traits) int { return prog.CeilDiv(c.steps(), c.stepsPerPart(t)) },
+		F32:    mlpBwd[float32],
+		F64:    mlpBwd[float64],
+		Sample: sampleMLP,
 		Fill: func(c mlpC, r *rand.Rand, a *prog.Args[float64]) {
 			fillScan(c.scanC, r, a.F[0], a.F[1], a.F[2], c.OG, c.OT)
 			fwd := &prog.Args[float64]{F: [][]float64{a.F[0], a.F[1], a.F[2], make([]float64, len(a.F[4])), a.F[3], make([]float64, c.B*c.H*c.state()), nil}}
