@@ -9,8 +9,8 @@ import (
 	"slices"
 	"testing"
 
+	"innerloop/gpu/gputest"
 	"innerloop/internal/check"
-	"innerloop/model/safetensors"
 	"innerloop/op"
 	"innerloop/prog"
 )
@@ -104,43 +104,27 @@ func (n *targetNorm) step(eps float32) {
 	}
 }
 
-func withCPU(t *testing.T, fn func(t *testing.T, ex prog.Executor)) {
-	ex := prog.NewCPU[float32](2)
-	defer ex.Close()
-	fn(t, ex)
+// TestGoldenNorm compares with PyTorch in float64: ordinary, wide, near-zero and zero standard deviation.
+func TestGoldenNorm(t *testing.T) {
+	for _, g := range check.Goldens(t, "norm-") {
+		t.Run(g.Name, func(t *testing.T) {
+			gputest.Each(t, func(t *testing.T, ex prog.Executor) { targetNormGolden(t, g, ex) })
+		})
+	}
 }
 
-func TestTargetNormGolden(t *testing.T) { withCPU(t, targetNormGolden) }
-
-// targetNormGolden compares with PyTorch in float64: ordinary, wide, near-zero and zero standard deviation.
-func targetNormGolden(t *testing.T, ex prog.Executor) {
-	f, err := safetensors.Open("../testdata/golden/norm-target.safetensors")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
+func targetNormGolden(t *testing.T, f check.Golden, ex prog.Executor) {
 	var cases map[string]struct{ Eps float64 }
 	if err := json.Unmarshal([]byte(f.Metadata()["cases"]), &cases); err != nil {
 		t.Fatal(err)
 	}
-	if len(cases) != 18 {
-		t.Fatalf("%d cases, want 18", len(cases))
+	if len(cases) == 0 {
+		t.Fatal("the file's metadata lists no cases")
 	}
 	for _, name := range slices.Sorted(maps.Keys(cases)) {
 		t.Run(name, func(t *testing.T) {
-			load := func(what string) []float64 {
-				v, err := f.Float64(name + "." + what)
-				if err != nil {
-					t.Fatal(err)
-				}
-				return v
-			}
-			info, _ := f.Info(name + ".XV")
-			shape := make([]int, len(info.Shape))
-			for i, d := range info.Shape {
-				shape[i] = int(d)
-			}
-			n := newTargetNorm(t, ex, shape...)
+			load := func(what string) []float64 { t.Helper(); return f.F64(t, name+"."+what) }
+			n := newTargetNorm(t, ex, f.Shape(t, name+".XV")...)
 			for what, to := range map[string]*prog.Tensor{"XV": n.xv, "XK": n.xk, "weight": n.w, "bias": n.b, "dout": n.dout} {
 				v := load(what)
 				f := make([]float32, len(v))
@@ -230,7 +214,7 @@ func anyFinite(r *rand.Rand) float32 {
 	}
 }
 
-func TestTargetNormBound(t *testing.T) { withCPU(t, targetNormBound) }
+func TestTargetNormBound(t *testing.T) { gputest.Each(t, targetNormBound) }
 
 // targetNormBound checks the guarantees of TargetNorm's comment on rows of every kind, each several times.
 func targetNormBound(t *testing.T, ex prog.Executor) {
@@ -309,7 +293,7 @@ func targetNormFloat64(xv, xk []float32, eps float64) (z []float64, std float64)
 }
 
 // A change of eps acts on the next run of the same program.
-func TestTargetNormEpsIsData(t *testing.T) { withCPU(t, targetNormEps) }
+func TestTargetNormEpsIsData(t *testing.T) { gputest.Each(t, targetNormEps) }
 
 func targetNormEps(t *testing.T, ex prog.Executor) {
 	n := newTargetNorm(t, ex, 1, 1, 2)
