@@ -69,8 +69,9 @@ func TestAdvisedLengthIsLeast(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		frac := rapid.Float64Range(0.001, 0.999).Draw(t, "frac")
 		seqLen := rapid.IntRange(2, 5000).Draw(t, "seq_len")
-		var n int
-		for n = seqLen; n-valLen(n, frac) < seqLen || valLen(n, frac) < seqLen; n += max(1, seqLen-valLen(n, frac), seqLen-(n-valLen(n, frac))) {
+		n := seqLen
+		for n-valLen(n, frac) < seqLen || valLen(n, frac) < seqLen {
+			n += max(1, seqLen-valLen(n, frac), seqLen-(n-valLen(n, frac)))
 		}
 		hint := enough(frac, seqLen)
 		if want := ": a text of " + strconv.Itoa(n) + " bytes or more"; hint != want {

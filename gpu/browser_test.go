@@ -47,7 +47,7 @@ func TestBrowser(t *testing.T) {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/{$}", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, `<!doctype html><title>test</title><script src="/wasm_exec.js"></script>`)
+		_, _ = fmt.Fprint(w, `<!doctype html><title>test</title><script src="/wasm_exec.js"></script>`)
 	})
 	mux.HandleFunc("/wasm_exec.js", func(w http.ResponseWriter, r *http.Request) {
 		http.ServeFile(w, r, filepath.Join(strings.TrimSpace(string(root)), "lib", "wasm", "wasm_exec.js"))

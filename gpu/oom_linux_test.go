@@ -69,7 +69,11 @@ func TestOutOfMemory(t *testing.T) {
 	if err := syscall.Setrlimit(syscall.RLIMIT_AS, &lim); err != nil {
 		t.Fatal(err)
 	}
-	defer syscall.Setrlimit(syscall.RLIMIT_AS, &old)
+	defer func() {
+		if err := syscall.Setrlimit(syscall.RLIMIT_AS, &old); err != nil {
+			t.Error(err)
+		}
+	}()
 	for range 4 {
 		run, err := g.Load(record(t, "half", func(r *prog.Recorder) {
 			r.Clear(r.Keep(r.Temp("x", words)))

@@ -52,7 +52,7 @@ func (g *Device) Load(p *prog.Program) (_ prog.Runner, err error) {
 		}
 		// Only now is the memory of what was released free again.
 		if g.err == nil {
-			g.stick(g.d.wait())
+			_ = g.stick(g.d.wait()) // it sticks: the next call returns it
 		}
 	}()
 	for i, w := range p.Slots {

@@ -112,7 +112,7 @@ func TestWorkgroups(t *testing.T) {
 		if len(k.Binds) > 8 {
 			t.Errorf("%s: %d storage buffers, want at most 8", k.Name, len(k.Binds))
 		}
-		err := specialisations(k, 8, func(label, src string) error {
+		err := specialisations(k, 8, func(_, src string) error {
 			mem, inv, err := gpu.WorkgroupOf(src)
 			if err == nil && (mem > d.WorkgroupMemory || inv > d.MaxInvocations) {
 				err = fmt.Errorf("%d bytes and %d invocations, want at most %d and %d", mem, inv, d.WorkgroupMemory, d.MaxInvocations)

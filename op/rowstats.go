@@ -36,7 +36,7 @@ var (
 		F32:    rowStatsBwd[float32],
 		F64:    rowStatsBwd[float64],
 		Sample: sampleRows,
-		Fill:   func(c rowsC, r *rand.Rand, a *prog.Args[float64]) { fillStd(r, a.F[1]) },
+		Fill:   func(_ rowsC, r *rand.Rand, a *prog.Args[float64]) { fillStd(r, a.F[1]) },
 	})
 )
 

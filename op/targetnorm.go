@@ -46,7 +46,7 @@ var (
 		F32:    targetNormBwdX[float32],
 		F64:    targetNormBwdX[float64],
 		Sample: sampleTargetNorm,
-		Fill: func(c targetNormC, r *rand.Rand, a *prog.Args[float64]) {
+		Fill: func(_ targetNormC, r *rand.Rand, a *prog.Args[float64]) {
 			fillStd(r, a.F[1])
 			a.F[3][0] = float64(float32(0.1 + math.Abs(a.F[3][0])))
 		},

@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"innerloop/gpu/gputest"
@@ -134,7 +135,7 @@ func targetNormGolden(t *testing.T, f check.Golden, ex prog.Executor) {
 				n.write(to, f)
 			}
 			n.step(float32(cases[name].Eps))
-			var report string
+			var report []string
 			for _, c := range []struct {
 				what string
 				got  []float32
@@ -143,9 +144,9 @@ func targetNormGolden(t *testing.T, f check.Golden, ex prog.Executor) {
 				{"dweight", n.gotDW, 1e-4}, {"dbias", n.gotDB, 1e-4}} {
 				want := load(c.what)
 				check.Within(t, c.what, c.got, want, c.tol)
-				report += fmt.Sprintf(" %s %.1e", c.what, check.RelErr(c.got, want))
+				report = append(report, fmt.Sprintf("%s %.1e", c.what, check.RelErr(c.got, want)))
 			}
-			t.Log(report)
+			t.Log(strings.Join(report, " "))
 		})
 	}
 }
@@ -187,10 +188,10 @@ var kindsOfRows = []struct {
 		}
 		return 0, 0
 	})},
-	{"huge with one ulp", false, true, fillRow(func(r *rand.Rand, i int) (v, k float32) {
+	{"huge with one ulp", false, true, fillRow(func(_ *rand.Rand, i int) (v, k float32) {
 		return math.Float32frombits(math.Float32bits(1e30) + uint32(i%2)), 0
 	})},
-	{"mixed magnitudes", false, true, fillRow(func(r *rand.Rand, i int) (v, k float32) {
+	{"mixed magnitudes", false, true, fillRow(func(r *rand.Rand, _ int) (v, k float32) {
 		return normal(r) * float32(math.Pow(10, float64(r.IntN(60)-30))), normal(r)
 	})},
 	{"any bits", false, false, fillRow(func(r *rand.Rand, _ int) (v, k float32) { return anyFinite(r), anyFinite(r) })},

@@ -16,7 +16,6 @@ var sizes = [][3]int{
 // product names one form: of gives it its a, the dimensions and the scratch of its own size.
 type product[F Float] struct {
 	name   string
-	lda    func(m, k int) int // of a TN with wider rows; nil: rows follow each other
 	do     func(dst, a, b []F, m, n, k int, acc bool, scratch []F)
 	a, b   func(m, n, k int) func(i, p int) int // index of a's element (i,p) and of b's (j,p)
 	needed func(m, n, k int) int
@@ -25,9 +24,9 @@ type product[F Float] struct {
 const gap = 3 // between the rows of TN's a
 
 func products[F Float]() []product[F] {
-	row := func(m, n, k int) func(i, p int) int { return func(i, p int) int { return i*k + p } }
-	bcol := func(m, n, k int) func(j, p int) int { return func(j, p int) int { return p*n + j } }
-	acol := func(m, n, k int) func(i, p int) int { return func(i, p int) int { return p*(m+gap) + i } }
+	row := func(_, _, k int) func(i, p int) int { return func(i, p int) int { return i*k + p } }
+	bcol := func(_, n, _ int) func(j, p int) int { return func(j, p int) int { return p*n + j } }
+	acol := func(m, _, _ int) func(i, p int) int { return func(i, p int) int { return p*(m+gap) + i } }
 	return []product[F]{
 		{name: "NN", do: NN[F], a: row, b: bcol, needed: ScratchNN},
 		{name: "NT", do: NT[F], a: row, b: row, needed: ScratchNT},
@@ -38,7 +37,7 @@ func products[F Float]() []product[F] {
 }
 
 func random[F Float](r *rand.Rand, n int) []F {
-	x := make([]F, n, n) // no capacity to spare: an access past the end shows
+	x := make([]F, n) // no capacity to spare: an access past the end shows
 	for i := range x {
 		x[i] = F(float32(r.NormFloat64()))
 	}

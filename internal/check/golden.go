@@ -56,13 +56,13 @@ func (g Golden) Has(name string) bool { _, ok := g.Info(name); return ok }
 // F64 returns a tensor's elements.
 func (g Golden) F64(t testing.TB, name string) []float64 {
 	t.Helper()
-	return must(g.File.Float64(name))(t)
+	return must(g.Float64(name))(t)
 }
 
 // F32 returns a tensor's elements.
 func (g Golden) F32(t testing.TB, name string) []float32 {
 	t.Helper()
-	return must(g.File.Float32(name))(t)
+	return must(g.Float32(name))(t)
 }
 
 // U32 returns a tensor's integers.

@@ -49,7 +49,7 @@ func Open(t testing.TB, handler http.Handler, limit time.Duration) *Page {
 	if handler == nil {
 		handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
-			w.Write([]byte("<!doctype html><title>test</title>"))
+			_, _ = w.Write([]byte("<!doctype html><title>test</title>"))
 		})
 	}
 	srv := httptest.NewServer(handler)
