@@ -3,10 +3,12 @@
 package model
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
-	"os"
+	"reflect"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Config describes a model. Names, meaning and defaults are those of the official model's config.json; the same
@@ -98,22 +100,83 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// ParseConfig reads a config.json; keys that it leaves out have the official defaults, and keys that are not the
-// model's (tokens' ids, library versions) are passed over. Errors carry name, the file's.
-func ParseConfig(name string, b []byte) (Config, error) {
+// officialConfig has what the official model takes for a key that its config.json leaves out.
+func officialConfig() Config {
 	c := DefaultConfig()
-	if err := json.Unmarshal(b, &c); err != nil {
-		return c, fmt.Errorf("%s: %w", name, err)
+	c.VocabSize, c.HiddenSize, c.IntermediateSize, c.NumHiddenLayers, c.NumAttentionHeads = 32000, 2048, 5504, 24, 32
+	return c
+}
+
+// ParseConfig reads a config.json; keys that it leaves out, or are null, have the official defaults, and keys that are
+// not the model's (tokens' ids, library versions) are passed over. Errors carry name, the file's, and the key.
+func ParseConfig(name string, b []byte) (Config, error) {
+	c := officialConfig()
+	fields := map[string]reflect.Value{}
+	for v, i := reflect.ValueOf(&c).Elem(), 0; i < v.NumField(); i++ {
+		fields[v.Type().Field(i).Tag.Get("json")] = v.Field(i)
 	}
-	if err := c.Validate(); err != nil {
+	err := eachMember(b, func(key string, value jsontext.Value) error {
+		f, ok := fields[key]
+		if !ok || value.Kind() == 'n' {
+			return nil
+		}
+		if want := setField(f, value); want != "" {
+			return fmt.Errorf("%s: got %s, want %s", key, brief(value), want)
+		}
+		return nil
+	})
+	if err == nil {
+		err = c.Validate()
+	}
+	if err != nil {
 		return c, fmt.Errorf("%s: %w", name, err)
 	}
 	return c, nil
 }
 
+// setField sets f to a value of a config.json, or returns what kind of value it wants.
+func setField(f reflect.Value, v jsontext.Value) (want string) {
+	k := v.Kind()
+	switch f.Kind() {
+	case reflect.Int:
+		n, err := strconv.ParseInt(string(v), 10, 64)
+		if f.SetInt(n); k != '0' || err != nil {
+			return "a whole number"
+		}
+	case reflect.Float64:
+		x, err := strconv.ParseFloat(string(v), 64)
+		if f.SetFloat(x); k != '0' || err != nil {
+			return "a number"
+		}
+	case reflect.Bool:
+		if f.SetBool(k == 't'); k != 't' && k != 'f' {
+			return "true or false"
+		}
+	case reflect.String:
+		text, err := jsontext.AppendUnquote(nil, []byte(v))
+		if f.SetString(string(text)); k != '"' || err != nil {
+			return "a string"
+		}
+	default:
+		panic("model: a field of Config of kind " + f.Kind().String())
+	}
+	return ""
+}
+
+// difference names the first field in which c is not other, with both values, or is "".
+func (c Config) difference(other Config) string {
+	a, b := reflect.ValueOf(c), reflect.ValueOf(other)
+	for i := range a.NumField() {
+		if x, y := a.Field(i).Interface(), b.Field(i).Interface(); x != y {
+			return fmt.Sprintf("%s: got %v, want %v", a.Type().Field(i).Tag.Get("json"), x, y)
+		}
+	}
+	return ""
+}
+
 // LoadConfig reads a config.json from a file.
 func LoadConfig(path string) (Config, error) {
-	b, err := os.ReadFile(path)
+	b, err := readJSON(path)
 	if err != nil {
 		return Config{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"innerloop/model/safetensors"
@@ -53,6 +54,17 @@ func (m *LM) NewMemory(name string, rows int) *Memory {
 // stateFormat names the files that Decoder.Save writes.
 const stateFormat = "innerloop.state.1"
 
+// The names of what is in such a file beside the memory's tensors.
+const (
+	stateLogits   = "logits"   // [V]: of the next token
+	statePosition = "position" // in the metadata, as are the rest
+	stateConfig   = "config"
+	stateWeights  = "weights" // Params.Fingerprint
+)
+
+// mostPosition keeps a text's positions, and the next one, inside 32 bits.
+const mostPosition = 1 << 31
+
 // Decoder reads and continues one text at a constant cost a token: a prompt in whole mini-batches where it can, else
 // token by token.
 type Decoder struct {
@@ -82,11 +94,23 @@ func (d *Decoder) Position() int { return d.position }
 // Reset begins a new text.
 func (d *Decoder) Reset() { d.position = 0 }
 
+// Logits are those [V] of the token that follows the ones read so far, valid until the next call of Feed or Load; nil
+// at the beginning of a text.
+func (d *Decoder) Logits() []float32 {
+	if d.position == 0 {
+		return nil
+	}
+	return d.logits
+}
+
 // Feed reads tokens that follow those read so far and returns the logits [V] of the next one; they are valid until the
-// next call.
+// next call. No tokens are an error at the beginning of a text only.
 func (d *Decoder) Feed(ids []uint32) ([]float32, error) {
-	if len(ids) == 0 {
+	if len(ids) == 0 && d.position == 0 {
 		return nil, errors.New("model: nothing to read: got 0 tokens, want at least 1")
+	}
+	if len(ids) > mostPosition-d.position {
+		return nil, fmt.Errorf("model: a text of more than %d tokens", mostPosition)
 	}
 	for len(ids) > 0 {
 		n := d.chunk(len(ids))
@@ -142,13 +166,22 @@ func (d *Decoder) read(ids []uint32, last bool) error {
 	return nil
 }
 
-// Save writes the decoder's state to a file, whole or not at all, from which Load goes on.
+// Save writes the decoder's state to a file, whole or not at all, from which Load goes on: the memory, the position, and
+// the logits of the next token, with the model's configuration and the hash of its weights. Its size does not depend on
+// the text's length. At the beginning of a text there is nothing to save: an error.
 func (d *Decoder) Save(path string) error {
+	if d.position == 0 {
+		return errors.New("model: nothing was read: there is no state to save")
+	}
 	config, err := json.Marshal(d.mem.config)
 	if err != nil {
 		return err
 	}
-	var ts []safetensors.Tensor
+	weights, err := d.lm.Fingerprint(d.ex)
+	if err != nil {
+		return err
+	}
+	ts := []safetensors.Tensor{safetensors.Float32(stateLogits, []int{len(d.logits)}, d.logits)}
 	for _, t := range d.mem.Arena.Tensors() {
 		v := make([]float32, t.Len())
 		if err := d.ex.Read(t, v); err != nil {
@@ -157,58 +190,102 @@ func (d *Decoder) Save(path string) error {
 		ts = append(ts, safetensors.Float32(t.Name(), t.Shape(), v))
 	}
 	return safetensors.WriteFile(path, map[string]string{
-		"format": stateFormat, "config": string(config), "position": strconv.Itoa(d.position),
+		"format": stateFormat, stateConfig: string(config), stateWeights: weights, statePosition: strconv.Itoa(d.position),
 	}, ts)
 }
 
-// Load goes on from a state that Save wrote, of a model of the same configuration. A file that does not fit is an error
-// and changes nothing.
+// StateError says that a file is no state that this decoder can go on from.
+type StateError struct {
+	Path string
+	Err  error
+}
+
+// Error implements error.
+func (e *StateError) Error() string { return fmt.Sprintf("model: %s: %v", e.Path, e.Err) }
+
+// Unwrap gives errors.Is and errors.As the cause.
+func (e *StateError) Unwrap() error { return e.Err }
+
+// Load goes on from a state that Save wrote, of the same model: same configuration, same weights. A file that does not
+// fit is a [StateError], one that is no safetensors file an error of that package; both change nothing.
 func (d *Decoder) Load(path string) error {
 	f, err := safetensors.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	fail := func(format string, a ...any) error {
-		return fmt.Errorf("model: %s: %s", path, fmt.Sprintf(format, a...))
+	position, err := d.checkState(f)
+	if err != nil {
+		return &StateError{path, err}
 	}
-	meta := f.Metadata()
-	if meta["format"] != stateFormat {
-		return fail("format %q, want %q: not a state that generate saved", meta["format"], stateFormat)
+	weights, err := d.lm.Fingerprint(d.ex)
+	if err != nil {
+		return err
 	}
-	var c Config
-	if err := json.Unmarshal([]byte(meta["config"]), &c); err != nil {
-		return fail("config: %v", err)
+	if got := f.Metadata()[stateWeights]; got != weights {
+		return &StateError{path, fmt.Errorf("it is of another model: weights %.40q, want %q", got, weights)}
 	}
-	if c != d.mem.config {
-		return fail("it is of another model: got %+v, want %+v", c, d.mem.config)
+	logits, err := f.Float32(stateLogits)
+	if err != nil {
+		return err
 	}
-	position, err := strconv.Atoi(meta["position"])
-	if err != nil || position < 0 || position > 1<<31 {
-		return fail("position %q, want a number of tokens", meta["position"])
-	}
-	var values [][]float32
-	for _, t := range d.mem.Arena.Tensors() {
-		info, ok := f.Info(t.Name())
-		if !ok {
-			return fail("tensor %q is missing", t.Name())
-		}
-		if got, want := fmt.Sprint(info.Shape), fmt.Sprint([]int(t.Shape())); got != want {
-			return fail("tensor %q has shape %s, want %s", t.Name(), got, want)
-		}
-		v, err := f.Float32(t.Name())
-		if err != nil {
+	ts := d.mem.Arena.Tensors()
+	values := make([][]float32, len(ts))
+	for i, t := range ts {
+		if values[i], err = f.Float32(t.Name()); err != nil {
 			return err
 		}
-		values = append(values, v)
 	}
-	for i, t := range d.mem.Arena.Tensors() {
+	for i, t := range ts {
 		if err := d.ex.Write(t, values[i]); err != nil {
 			return err
 		}
 	}
+	copy(d.logits, logits)
 	d.position = position
 	return nil
+}
+
+// checkState checks all of a state but its weights and returns its position.
+func (d *Decoder) checkState(f *safetensors.File) (position int, err error) {
+	meta := f.Metadata()
+	if got := meta["format"]; got != stateFormat {
+		return 0, fmt.Errorf("format %.40q, want %q: not a state that innerloop saved", got, stateFormat)
+	}
+	c, err := ParseConfig("its model", []byte(meta[stateConfig]))
+	if err != nil {
+		return 0, err
+	}
+	if diff := c.difference(d.mem.config); diff != "" {
+		return 0, fmt.Errorf("it is of another model: %s", diff)
+	}
+	position, err = strconv.Atoi(meta[statePosition])
+	if err != nil || position < 1 || position > mostPosition {
+		return 0, fmt.Errorf("position %.40q, want a number of tokens, 1 to %d", meta[statePosition], mostPosition)
+	}
+	check := func(name string, shape []int) error {
+		info, ok := f.Info(name)
+		if !ok {
+			return fmt.Errorf("tensor %q is missing", name)
+		}
+		if !slices.Equal(info.Shape, shape) || info.DType != safetensors.F32 {
+			return fmt.Errorf("tensor %q is %s %v, want F32 %v", name, info.DType, info.Shape, shape)
+		}
+		return nil
+	}
+	ts := d.mem.Arena.Tensors()
+	if got := len(f.Names()); got != 1+len(ts) {
+		return 0, fmt.Errorf("%d tensors, want %d", got, 1+len(ts))
+	}
+	if err := check(stateLogits, []int{len(d.logits)}); err != nil {
+		return 0, err
+	}
+	for _, t := range ts {
+		if err := check(t.Name(), t.Shape()); err != nil {
+			return 0, err
+		}
+	}
+	return position, nil
 }
 
 // Close releases the decoder's memory.

@@ -148,6 +148,7 @@ type EvalStep struct {
 	Inputs  *prog.Stage
 	memory  *Memory
 	tokens  Tokens
+	next    []uint32     // [B]
 	rows    *prog.Tensor // [B*L]
 	losses  []float32
 }
@@ -155,7 +156,16 @@ type EvalStep struct {
 // NewEvalStep records the scoring of b sequences of l tokens. With carry, rows go on from the state that the last run
 // left, and Positions says where they are; without, each is a document of its own.
 func NewEvalStep(m *LM, b, l int, carry bool) (*EvalStep, error) {
-	s := &EvalStep{losses: make([]float32, b*l)}
+	if b < 1 || l < 1 {
+		return nil, fmt.Errorf("model: %d sequences of %d tokens to score, want at least 1 of 1", b, l)
+	}
+	if k := m.Config.MiniBatchSize; carry && l%k != 0 {
+		return nil, fmt.Errorf("model: sequences of %d tokens, want a multiple of mini_batch_size %d where the state goes on from one to the next", l, k)
+	}
+	s := &EvalStep{losses: make([]float32, b*l), next: make([]uint32, b)}
+	for i := range s.next {
+		s.next[i] = op.IgnoreIndex
+	}
 	if carry {
 		s.memory = m.NewMemory("memory", b)
 	}
@@ -179,11 +189,25 @@ func (s *EvalStep) IDs() []uint32 { return s.Inputs.U32(s.tokens.IDs) }
 // Positions is where the host writes the tokens' positions, [B,L], where rows go on from the last run.
 func (s *EvalStep) Positions() []uint32 { return s.Inputs.U32(s.tokens.Pos) }
 
+// Next is where the host writes the token that follows each row, [B], which its last one should predict;
+// op.IgnoreIndex, as it is at first: there is none. A run leaves it as it is.
+func (s *EvalStep) Next() []uint32 { return s.next }
+
 // Losses runs the step and returns the loss of every token of IDs as the prediction of the next one of its row, in
-// nats [B,L]; each row's last is 0. They are valid until the next call.
+// nats [B,L]; a row's last predicts Next, and without one its loss is 0. They are valid until the next call.
 func (s *EvalStep) Losses(ex prog.Executor, run prog.Runner) ([]float32, error) {
 	if _, err := fillTokens(s.Inputs, s.tokens, s.memory != nil); err != nil {
 		return nil, err
+	}
+	targets, vocab, l := s.Inputs.U32(s.tokens.Targets), s.tokens.Start.Len()-1, s.tokens.IDs.Dim(1)
+	for i, n := range s.next {
+		if n == op.IgnoreIndex {
+			continue
+		}
+		if int64(n) >= int64(vocab) {
+			return nil, fmt.Errorf("model: the token after row %d is %d, want below the vocabulary of %d", i, n, vocab)
+		}
+		targets[(i+1)*l-1] = n
 	}
 	if err := ex.Upload(s.Inputs); err != nil {
 		return nil, err
@@ -198,11 +222,16 @@ func (s *EvalStep) Losses(ex prog.Executor, run prog.Runner) ([]float32, error) 
 // that were predicted in them.
 func (s *EvalStep) Score(ex prog.Executor, run prog.Runner, n int) (sum float64, count int, err error) {
 	losses, err := s.Losses(ex, run)
-	l := s.tokens.IDs.Dim(1)
-	for _, v := range losses[:min(n*l, len(losses))] {
-		sum += float64(v)
+	if err != nil {
+		return 0, 0, err
 	}
-	return sum, n * (l - 1), err
+	targets := s.Inputs.U32(s.tokens.Targets)
+	for i, v := range losses[:min(n*s.tokens.IDs.Dim(1), len(losses))] {
+		if sum += float64(v); targets[i] != op.IgnoreIndex {
+			count++
+		}
+	}
+	return sum, count, nil
 }
 
 // Free releases the step's own memory on ex.

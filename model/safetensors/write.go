@@ -16,11 +16,48 @@ import (
 // other file is left behind. The bytes depend on nothing but the arguments; see
 // [Write] for the order and for what is refused.
 func WriteFile(path string, metadata map[string]string, tensors []Tensor) error {
-	header, ordered, err := encode(metadata, tensors)
+	header, order, err := encode(metadata, infosOf(tensors))
+	if err == nil {
+		err = checkData(tensors)
+	}
 	if err != nil {
 		return labelled(path, err)
 	}
-	err = WriteFileAtomic(path, 0o666, func(w io.Writer) error { return writeParts(w, header, ordered) })
+	err = WriteFileAtomic(path, 0o666, func(w io.Writer) error { return writeParts(w, header, order, tensors) })
+	if err != nil {
+		return fmt.Errorf("safetensors: %w", err)
+	}
+	return nil
+}
+
+// WriteFileFrom is [WriteFile] for tensors that are made one at a time, so that
+// no more than one need be in memory: infos says what they are (Offset and Size
+// are not looked at), and data is called once for each, in the order of the
+// file, and returns the bytes of infos[i], which it may reuse in the next call.
+// An error of data ends the writing and comes back wrapped.
+func WriteFileFrom(path string, metadata map[string]string, infos []Info, data func(i int) ([]byte, error)) error {
+	header, order, err := encode(metadata, infos)
+	if err != nil {
+		return labelled(path, err)
+	}
+	err = WriteFileAtomic(path, 0o666, func(w io.Writer) error {
+		if _, err := w.Write(header); err != nil {
+			return err
+		}
+		for _, i := range order {
+			b, err := data(i)
+			if err != nil {
+				return err
+			}
+			if err := checkLen(infos[i], len(b)); err != nil {
+				return fmt.Errorf("tensor %s: %w", quote(infos[i].Name), err)
+			}
+			if _, err := w.Write(b); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		return fmt.Errorf("safetensors: %w", err)
 	}
@@ -35,44 +72,63 @@ func WriteFile(path string, metadata map[string]string, tensors []Tensor) error 
 // shapes, and data whose length does not fit are errors, before a byte is
 // written.
 func Write(w io.Writer, metadata map[string]string, tensors []Tensor) error {
-	header, ordered, err := encode(metadata, tensors)
-	if err != nil {
-		return fmt.Errorf("safetensors: %w", err)
+	header, order, err := encode(metadata, infosOf(tensors))
+	if err == nil {
+		err = checkData(tensors)
 	}
-	if err := writeParts(w, header, ordered); err != nil {
+	if err == nil {
+		err = writeParts(w, header, order, tensors)
+	}
+	if err != nil {
 		return fmt.Errorf("safetensors: %w", err)
 	}
 	return nil
 }
 
-func writeParts(w io.Writer, header []byte, tensors []Tensor) error {
+func infosOf(tensors []Tensor) []Info {
+	infos := make([]Info, len(tensors))
+	for i, t := range tensors {
+		infos[i] = Info{Name: t.Name, DType: t.DType, Shape: t.Shape}
+	}
+	return infos
+}
+
+func writeParts(w io.Writer, header []byte, order []int, tensors []Tensor) error {
 	if _, err := w.Write(header); err != nil {
 		return err
 	}
-	for _, t := range tensors {
-		if _, err := w.Write(t.Data); err != nil {
+	for _, i := range order {
+		if _, err := w.Write(tensors[i].Data); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// encode checks the input and returns everything up to the data, and the
-// tensors in the order of their data.
-func encode(metadata map[string]string, tensors []Tensor) ([]byte, []Tensor, error) {
-	seen := make(map[string]bool, len(tensors))
-	for _, t := range tensors {
-		if err := check(t); err != nil {
+// encode checks the input and returns everything up to the data, and the order
+// of the tensors' data.
+func encode(metadata map[string]string, infos []Info) ([]byte, []int, error) {
+	seen := make(map[string]bool, len(infos))
+	sizes := make([]int64, len(infos))
+	order := make([]int, len(infos))
+	aligned, at := true, int64(0)
+	for i, t := range infos {
+		var err error
+		if sizes[i], err = check(t); err != nil {
 			return nil, nil, fmt.Errorf("tensor %s: %w", quote(t.Name), err)
 		}
 		if seen[t.Name] {
 			return nil, nil, fmt.Errorf("tensor %s: given twice", quote(t.Name))
 		}
 		seen[t.Name] = true
+		order[i] = i
+		aligned = aligned && at%int64(t.DType.Size()) == 0
+		if at += sizes[i]; at < 0 {
+			return nil, nil, fmt.Errorf("tensor %s: the file overflows 64-bit sizes", quote(t.Name))
+		}
 	}
-	if !aligned(tensors) {
-		tensors = slices.Clone(tensors)
-		slices.SortStableFunc(tensors, func(a, b Tensor) int { return b.DType.Size() - a.DType.Size() })
+	if !aligned {
+		slices.SortStableFunc(order, func(a, b int) int { return infos[b].DType.Size() - infos[a].DType.Size() })
 	}
 	b := append(make([]byte, 8, 1024), '{') // room for the length
 	var err error
@@ -94,8 +150,9 @@ func encode(metadata map[string]string, tensors []Tensor) ([]byte, []Tensor, err
 		}
 		b = append(b, '}')
 	}
-	var at int64
-	for _, t := range tensors {
+	at = 0
+	for _, i := range order {
+		t := infos[i]
 		if len(b) > 9 {
 			b = append(b, ',')
 		}
@@ -111,7 +168,7 @@ func encode(metadata map[string]string, tensors []Tensor) ([]byte, []Tensor, err
 		}
 		b = append(b, `],"data_offsets":[`...)
 		b = strconv.AppendInt(b, at, 10)
-		at += int64(len(t.Data))
+		at += sizes[i]
 		b = append(b, ',')
 		b = strconv.AppendInt(b, at, 10)
 		b = append(b, "]}"...)
@@ -124,30 +181,30 @@ func encode(metadata map[string]string, tensors []Tensor) ([]byte, []Tensor, err
 		err = fmt.Errorf("header of %d bytes, want at most %d", len(b)-8, maxHeader)
 	}
 	binary.LittleEndian.PutUint64(b, uint64(len(b)-8))
-	return b, tensors, err
+	return b, order, err
 }
 
-func check(t Tensor) error {
+// check is the size of a tensor's data in bytes, or what is wrong with it.
+func check(t Info) (int64, error) {
 	if t.Name == metadataKey {
-		return fmt.Errorf("the name is reserved for metadata")
+		return 0, fmt.Errorf("the name is reserved for metadata")
 	}
-	want, err := byteSize(t.DType, t.Shape)
-	if err != nil {
-		return err
-	}
-	if int64(len(t.Data)) != want {
-		return fmt.Errorf("%d bytes of data, want %d for %s %v", len(t.Data), want, t.DType, t.Shape)
+	return byteSize(t.DType, t.Shape)
+}
+
+func checkData(tensors []Tensor) error {
+	for _, t := range tensors {
+		if err := checkLen(Info{DType: t.DType, Shape: t.Shape}, len(t.Data)); err != nil {
+			return fmt.Errorf("tensor %s: %w", quote(t.Name), err)
+		}
 	}
 	return nil
 }
 
-func aligned(tensors []Tensor) bool {
-	at := 0
-	for _, t := range tensors {
-		if at%t.DType.Size() != 0 {
-			return false
-		}
-		at += len(t.Data)
+func checkLen(t Info, got int) error {
+	want, err := byteSize(t.DType, t.Shape)
+	if err == nil && int64(got) != want {
+		err = fmt.Errorf("%d bytes of data, want %d for %s %v", got, want, t.DType, t.Shape)
 	}
-	return true
+	return err
 }
