@@ -30,6 +30,7 @@ type Recorder struct {
 	tape  []tapeEntry
 	seen  map[*Arena]bool
 	scope []string
+	names map[string]int // uses of a temporary's name
 }
 
 type tapeEntry struct {
@@ -55,7 +56,7 @@ func Record(name string, build func(r *Recorder)) (p *Program, err error) {
 		}
 		p, err = nil, fmt.Errorf("prog: %s: %s", name, string(re))
 	}()
-	r := &Recorder{p: Program{Name: name}, grads: map[*Buffer]*Tensor{}, seen: map[*Arena]bool{}}
+	r := &Recorder{p: Program{Name: name}, grads: map[*Buffer]*Tensor{}, seen: map[*Arena]bool{}, names: map[string]int{}}
 	build(r)
 	r.p.plan()
 	return &r.p, nil
@@ -86,6 +87,9 @@ func (r *Recorder) temp(name string, dtype DType, shape Shape) *Tensor {
 	}
 	if len(r.scope) > 0 {
 		name = strings.Join(r.scope, ".") + "." + name
+	}
+	if r.names[name]++; r.names[name] > 1 {
+		name = fmt.Sprintf("%s#%d", name, r.names[name])
 	}
 	b := &Buffer{name: name, dtype: dtype, words: shape.Len(), first: -1, last: -1}
 	r.p.temps = append(r.p.temps, b)
