@@ -56,15 +56,15 @@ func TestBrowser(t *testing.T) {
 		w.Header().Set("Content-Type", "application/wasm")
 		http.ServeFile(w, r, filepath.Join(dir, "test.wasm"))
 	})
-	page := chromium.Open(t, mux, 5*time.Minute)
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	page := chromium.Open(t, mux, 10*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	build := exec.CommandContext(ctx, "go", "test", "-c", "-o", filepath.Join(dir, "test.wasm"), ".")
 	build.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	args := []string{"-test.v", "-test.timeout=4m"}
+	args := []string{"-test.v", "-test.timeout=9m"}
 	if run := os.Getenv("INNERLOOP_BROWSER_RUN"); run != "" {
 		args = append(args, "-test.run="+run)
 	}

@@ -20,8 +20,11 @@ func kernels() []*prog.Kernel { return slices.Concat(op.Kernels, ttt.Kernels) }
 func TestConformance(t *testing.T) {
 	for _, k := range kernels() {
 		n := 12
-		if runtime.GOOS == "js" || slices.Contains(ttt.Kernels, k) {
-			n = 4 // every shape compiles anew, which takes seconds
+		switch scan := slices.Contains(ttt.Kernels, k); { // every shape of a scan compiles anew, which takes seconds
+		case runtime.GOOS == "js" && scan:
+			n = 1
+		case runtime.GOOS == "js", scan:
+			n = 4
 		}
 		t.Run(k.Name, func(t *testing.T) {
 			gputest.Each(t, func(t *testing.T, ex prog.Executor) {
@@ -37,6 +40,9 @@ func TestConformance(t *testing.T) {
 
 // Kernels that one dispatch cannot finish go on where the last one stopped.
 func TestConformanceInParts(t *testing.T) {
+	if runtime.GOOS == "js" {
+		t.Skip("the native run tests it")
+	}
 	dev := gputest.Device(t)
 	defer dev.SetTraits(true, 1)()
 	for _, k := range kernels() {
@@ -53,6 +59,9 @@ func TestConformanceInParts(t *testing.T) {
 
 // The tuning for real GPUs, on whatever device there is.
 func TestConformanceAsGPU(t *testing.T) {
+	if runtime.GOOS == "js" {
+		t.Skip("the native run tests it")
+	}
 	dev := gputest.Device(t)
 	if !dev.Info().Traits.Software {
 		t.Skip("the device is a GPU: TestConformance has tested it")
