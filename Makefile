@@ -45,7 +45,7 @@ fuzz: ## every fuzz target for FUZZTIME each
 	grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | while IFS=: read -r file name; do
 		name=$${name#func }
 		echo "== $$name in $$(dirname "$$file")"
-		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" </dev/null
+		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x "$$(dirname "$$file")" </dev/null
 	done
 
 clean: ## remove what was built

@@ -214,7 +214,7 @@ func (p *Params) Fingerprint(ex prog.Executor) (string, error) {
 		for _, x := range v {
 			raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(x))
 		}
-		fmt.Fprintf(h, "%s %d\n", n, len(raw))
+		h.Write(fmt.Appendf(nil, "%s %d\n", n, len(raw)))
 		h.Write(raw)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16]), nil

@@ -89,13 +89,13 @@ func (c Config) Validate() error {
 		return fmt.Errorf("model: head_dim %d (hidden_size %d / num_attention_heads %d) is odd, want even: rotary embedding turns pairs", f, c.HiddenSize, c.NumAttentionHeads)
 	}
 	if c.TTTLayerType != "linear" && c.TTTLayerType != "mlp" {
-		return fmt.Errorf("model: ttt_layer_type %q, want \"linear\" or \"mlp\"", c.TTTLayerType)
+		return fmt.Errorf("model: ttt_layer_type %.60q, want \"linear\" or \"mlp\"", c.TTTLayerType)
 	}
 	if c.HiddenAct != "silu" {
-		return fmt.Errorf("model: hidden_act %q, want \"silu\"", c.HiddenAct)
+		return fmt.Errorf("model: hidden_act %.60q, want \"silu\"", c.HiddenAct)
 	}
 	if c.ModelType != "ttt" {
-		return fmt.Errorf("model: model_type %q, want \"ttt\"", c.ModelType)
+		return fmt.Errorf("model: model_type %.60q, want \"ttt\"", c.ModelType)
 	}
 	return nil
 }

@@ -60,24 +60,24 @@ func eachMember(b []byte, visit func(key string, value jsontext.Value) error) er
 	}
 	if _, err := d.ReadToken(); err == nil {
 		return fmt.Errorf("more after the closing brace at byte %d", d.InputOffset())
-	} else if err != io.EOF {
+	} else if !errors.Is(err, io.EOF) {
 		return explainJSON(err)
 	}
 	return nil
 }
 
 func explainJSON(err error) error {
-	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return errors.New("unexpected end of JSON input")
 	}
 	var s *jsontext.SyntacticError
 	if !errors.As(err, &s) {
 		return err
 	}
-	if s.Err == jsontext.ErrDuplicateName {
+	if errors.Is(s, jsontext.ErrDuplicateName) {
 		return fmt.Errorf("the key %.80q comes twice", s.JSONPointer.LastToken())
 	}
-	return fmt.Errorf("not valid JSON at byte %d: %.120s", s.ByteOffset, s.Err)
+	return fmt.Errorf("not valid JSON at byte %d: %.120s", s.ByteOffset, s.Err.Error())
 }
 
 func kindName(k jsontext.Kind) string {

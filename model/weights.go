@@ -213,8 +213,9 @@ func (w *Weights) checkFor(p *Params) error {
 		switch info.DType {
 		case safetensors.F32, safetensors.F16, safetensors.BF16, safetensors.F64:
 			return nil
+		default:
+			return fmt.Errorf("model: %s: parameter %q has dtype %s, want F32, F16 or BF16", w.at[n], n, info.DType)
 		}
-		return fmt.Errorf("model: %s: parameter %q has dtype %s, want F32, F16 or BF16", w.at[n], n, info.DType)
 	}
 	for _, n := range p.names {
 		if err := check(n, p.Lookup(n).Shape()); err != nil {

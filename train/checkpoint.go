@@ -10,25 +10,40 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 
+	"innerloop/data"
 	"innerloop/model"
 	"innerloop/model/safetensors"
 	"innerloop/prog"
 )
 
-// A run's folder holds checkpoints/step-00000300 for each kept step: the model as others read it, the optimiser, and
-// state.json, which says what they are. A checkpoint is written to a hidden folder beside it and appears by one rename,
-// so that whatever has the name is whole.
+// A run's folder holds the run's configuration, its metrics, the newest weights as others read them, and
+// checkpoints/step-00000300 for each kept step: model and configuration, the optimiser, and state.json, which says what
+// they are. A checkpoint is written to a hidden folder beside it and appears by one rename, so that whatever has the
+// name is whole.
 const (
-	checkpointsDir = "checkpoints"
-	stepPrefix     = "step-"
-	partialPrefix  = ".partial-" // being written, or being removed
-	optimizerFile  = "optimizer.safetensors"
-	stateFile      = "state.json"
+	// RunConfigFile is a run's whole configuration.
+	RunConfigFile = "config.toml"
+	// MetricsFile has a line for every step and every validation.
+	MetricsFile = "metrics.jsonl"
+	// CheckpointsDir holds a run's checkpoints.
+	CheckpointsDir = "checkpoints"
+	// OldCheckpointsDir is what CheckpointsDir is called while another run takes its place; Clean removes it.
+	OldCheckpointsDir = ".partial-checkpoints"
+
+	stepPrefix    = "step-"
+	partialPrefix = ".partial-" // being written, or being removed
+	optimizerFile = "optimizer.safetensors"
+	stateFile     = "state.json"
 )
+
+// checkpointFiles are the files that state.json vouches for.
+var checkpointFiles = []string{model.ConfigFile, model.WeightsFile, optimizerFile, RunConfigFile}
 
 // runState is the content of state.json.
 type runState struct {
@@ -36,10 +51,14 @@ type runState struct {
 	Step   int               `json:"step"`
 	Tokens int64             `json:"tokens"` // read so far; with the seed and the step this fixes the data's position
 	Seed   uint64            `json:"seed"`   // every random stream is a function of seed and step
+	Text   string            `json:"text"`   // SHA-256 of what the run reads
 	SHA256 map[string]string `json:"sha256"` // of the other files
 }
 
 const runStateFormat = "innerloop.run.1"
+
+// ErrOtherText is wrapped by Restore's error where the run's text is not the one that the checkpoint was trained on.
+var ErrOtherText = errors.New("the text is not the one that it was trained on")
 
 // Checkpoint names a whole checkpoint on disk.
 type Checkpoint struct {
@@ -48,19 +67,20 @@ type Checkpoint struct {
 }
 
 // Save writes a checkpoint of the run to dir, whole or not at all, makes dir/model.safetensors and dir/config.json the
-// same weights, and removes all but the newest keep checkpoints (0: none).
+// same weights, and removes all but the newest keep checkpoints up to this step (0: none).
 func (r *Run) Save(dir string, keep int) (Checkpoint, error) {
-	root := filepath.Join(dir, checkpointsDir)
+	root := filepath.Join(dir, CheckpointsDir)
 	if err := os.MkdirAll(root, 0o755); err != nil {
 		return Checkpoint{}, err
 	}
 	name := fmt.Sprintf("%s%08d", stepPrefix, r.step)
 	c := Checkpoint{filepath.Join(root, name), r.step}
 	// A step's checkpoint is the same whenever it is written: one that is there and whole stays.
-	if _, err := checkCheckpoint(c.Dir); err != nil {
+	s, err := checkCheckpoint(c.Dir)
+	if err != nil {
 		partial := filepath.Join(root, partialPrefix+name)
-		if err := r.writeCheckpoint(partial); err != nil {
-			return c, errors.Join(err, os.RemoveAll(partial))
+		if s, err = r.writeCheckpoint(partial); err != nil {
+			return c, errors.Join(fmt.Errorf("checkpoint of step %d: %w", r.step, err), os.RemoveAll(partial))
 		}
 		if err := discard(c.Dir); err != nil {
 			return c, err
@@ -73,63 +93,116 @@ func (r *Run) Save(dir string, keep int) (Checkpoint, error) {
 		}
 	}
 	for _, f := range []string{model.ConfigFile, model.WeightsFile} {
-		if err := publish(filepath.Join(c.Dir, f), filepath.Join(dir, f)); err != nil {
+		if err := publish(filepath.Join(c.Dir, f), filepath.Join(dir, f), s.SHA256[f]); err != nil {
 			return c, err
 		}
 	}
-	if keep > 0 {
-		all, err := listCheckpoints(dir)
-		if err != nil {
-			return c, err
+	if keep == 0 {
+		return c, nil
+	}
+	all, err := listCheckpoints(dir)
+	if err != nil {
+		return c, err
+	}
+	for _, old := range all {
+		// What is newer than this step is damaged, or the run would have gone on from there: no reason to drop others.
+		if old.Step > r.step {
+			continue
 		}
-		for _, old := range all[min(keep, len(all)):] {
-			if err := discard(old.Dir); err != nil {
-				return c, err
-			}
+		if keep--; keep >= 0 {
+			continue
+		}
+		if err := discard(old.Dir); err != nil {
+			return c, err
 		}
 	}
 	return c, nil
 }
 
-func (r *Run) writeCheckpoint(dir string) error {
+// writeCheckpoint writes all files of a checkpoint to the new folder dir.
+func (r *Run) writeCheckpoint(dir string) (s runState, err error) {
 	if err := os.RemoveAll(dir); err != nil {
-		return err
+		return s, err
 	}
 	if err := os.Mkdir(dir, 0o755); err != nil {
-		return err
+		return s, err
 	}
 	if err := r.Model.Save(r.ex, dir); err != nil {
-		return err
+		return s, err
 	}
 	var ts []safetensors.Tensor
 	for _, a := range r.stateArenas() {
 		for _, t := range a.Tensors() {
 			v := make([]float32, t.Len())
 			if err := r.ex.Read(t, v); err != nil {
-				return err
+				return s, err
 			}
 			ts = append(ts, safetensors.Float32(a.Name()+"."+t.Name(), t.Shape(), v))
 		}
 	}
 	if err := safetensors.WriteFile(filepath.Join(dir, optimizerFile), nil, ts); err != nil {
-		return err
+		return s, err
 	}
-	s := runState{Format: runStateFormat, Step: r.step, Tokens: r.tokens(), Seed: r.Config.Train.Seed, SHA256: map[string]string{}}
-	for _, f := range []string{model.ConfigFile, model.WeightsFile, optimizerFile} {
-		sum, err := hashFile(filepath.Join(dir, f))
-		if err != nil {
-			return err
+	if err := SaveConfig(dir, r.Config); err != nil {
+		return s, err
+	}
+	text, err := r.textSum()
+	if err != nil {
+		return s, err
+	}
+	s = runState{Format: runStateFormat, Step: r.step, Tokens: r.tokens(), Seed: r.Config.Train.Seed, Text: text, SHA256: map[string]string{}}
+	for _, f := range checkpointFiles {
+		if s.SHA256[f], err = hashFile(filepath.Join(dir, f)); err != nil {
+			return s, err
 		}
-		s.SHA256[f] = sum
 	}
 	if err := safetensors.WriteFileAtomic(filepath.Join(dir, stateFile), 0o644, func(w io.Writer) error {
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
 		return e.Encode(s)
 	}); err != nil {
+		return s, err
+	}
+	return s, syncDir(dir)
+}
+
+// SaveConfig writes dir/config.toml, whole or not at all.
+func SaveConfig(dir string, c Config) error {
+	text, err := c.Text()
+	if err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return safetensors.WriteFileAtomic(filepath.Join(dir, RunConfigFile), 0o644, func(w io.Writer) error {
+		_, err := w.Write(text)
+		return err
+	})
+}
+
+// textSum is the SHA-256 of the run's text, training and validation.
+func (r *Run) textSum() (string, error) {
+	if r.textSHA != "" {
+		return r.textSHA, nil
+	}
+	h := sha256.New()
+	ids, b := make([]uint32, 1<<12), make([]byte, 1<<12)
+	for _, p := range []data.Part{r.trainPart, r.val} {
+		for at := 0; at < p.Len(); {
+			n := len(ids)
+			if at+n > p.Len() {
+				n = 1 // the tail that fills no window
+			}
+			if err := p.Window(ids[:n], at/n); err != nil {
+				return "", err
+			}
+			for i, id := range ids[:n] {
+				b[i] = byte(id)
+			}
+			h.Write(b[:n])
+			at += n
+		}
+	}
+	r.textSHA = hex.EncodeToString(h.Sum(nil))
+	return r.textSHA, nil
 }
 
 // stateArenas are the arenas that a run goes on with, beside the parameters.
@@ -160,12 +233,19 @@ func Latest(dir string) (Checkpoint, []error, error) {
 		}
 		damaged = append(damaged, err)
 	}
-	return Checkpoint{}, damaged, fmt.Errorf("train: %s: no checkpoint to go on from: %w", filepath.Join(dir, checkpointsDir), fs.ErrNotExist)
+	return Checkpoint{}, damaged, fmt.Errorf("train: %s: no checkpoint to go on from: %w", filepath.Join(dir, CheckpointsDir), fs.ErrNotExist)
 }
+
+// What a killed process leaves: in the run's folder, temporary files that were about to be renamed to one of its own, and
+// checkpoints of a run that another one replaced; among the checkpoints, what was being written or removed.
+var (
+	leftInRun         = regexp.MustCompile(`^\.((config\.toml|metrics\.jsonl|config\.json|model\.safetensors)[0-9]+|partial-checkpoints)$`)
+	leftInCheckpoints = regexp.MustCompile(`^\.partial-(old-)?step-[0-9]+$`)
+)
 
 // Clean removes what a killed process left half-written or half-removed in a run's folder.
 func Clean(dir string) error {
-	for _, d := range []string{dir, filepath.Join(dir, checkpointsDir)} {
+	for d, left := range map[string]*regexp.Regexp{dir: leftInRun, filepath.Join(dir, CheckpointsDir): leftInCheckpoints} {
 		es, err := os.ReadDir(d)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -174,7 +254,7 @@ func Clean(dir string) error {
 			return err
 		}
 		for _, e := range es {
-			if strings.HasPrefix(e.Name(), partialPrefix) {
+			if left.MatchString(e.Name()) {
 				if err := os.RemoveAll(filepath.Join(d, e.Name())); err != nil {
 					return err
 				}
@@ -184,21 +264,40 @@ func Clean(dir string) error {
 	return nil
 }
 
-// Restore puts the run where a checkpoint of the same model and optimiser left it.
+// Restore puts the run where a checkpoint left it. A model, a seed or a way of carrying states other than the
+// checkpoint's are errors that name the keys; another text is one that wraps ErrOtherText, unless r.OtherText allows it.
 func (r *Run) Restore(c Checkpoint) error {
 	s, err := checkCheckpoint(c.Dir)
 	if err != nil {
 		return err
 	}
-	if s.Seed != r.Config.Train.Seed {
-		return fmt.Errorf("train: %s: seed %d, want the configuration's %d", c.Dir, s.Seed, r.Config.Train.Seed)
-	}
-	cfg, err := model.LoadConfig(filepath.Join(c.Dir, model.ConfigFile))
+	old, err := Load(filepath.Join(c.Dir, RunConfigFile))
 	if err != nil {
 		return err
 	}
-	if cfg != r.Config.Model {
-		return fmt.Errorf("train: %s: it is of another model than the configuration's: got %+v, want %+v", c.Dir, cfg, r.Config.Model)
+	if old.Model, err = model.LoadConfig(filepath.Join(c.Dir, model.ConfigFile)); err != nil {
+		return err
+	}
+	old.Train.Seed = s.Seed
+	var differ []string
+	for _, d := range Diff(old, r.Config) {
+		fixed := strings.HasPrefix(d.Key, "model.") || d.Key == "train.seed" || d.Key == "train.carry_state"
+		if r.Config.Train.CarryState { // the streams that the state is of
+			fixed = fixed || slices.Contains([]string{"train.batch_size", "train.micro_batches", "train.seq_len", "data.document", "data.val_fraction"}, d.Key)
+		}
+		if fixed {
+			differ = append(differ, fmt.Sprintf("%s is %s, not %s", d.Key, d.A, d.B))
+		}
+	}
+	if len(differ) > 0 {
+		return fmt.Errorf("train: %s: a run cannot go on from it with another configuration: its %s", c.Dir, strings.Join(differ, ", "))
+	}
+	text, err := r.textSum()
+	if err != nil {
+		return err
+	}
+	if text != s.Text && !r.OtherText {
+		return fmt.Errorf("train: %s: %w", c.Dir, ErrOtherText)
 	}
 	f, err := safetensors.Open(filepath.Join(c.Dir, optimizerFile))
 	if err != nil {
@@ -225,7 +324,7 @@ func (r *Run) Restore(c Checkpoint) error {
 
 // listCheckpoints lists a run's checkpoints, newest first, whole or not.
 func listCheckpoints(dir string) ([]Checkpoint, error) {
-	es, err := os.ReadDir(filepath.Join(dir, checkpointsDir))
+	es, err := os.ReadDir(filepath.Join(dir, CheckpointsDir))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -234,7 +333,7 @@ func listCheckpoints(dir string) ([]Checkpoint, error) {
 		n, ok := strings.CutPrefix(e.Name(), stepPrefix)
 		step, err := strconv.Atoi(n)
 		if ok && err == nil && e.IsDir() {
-			cs = append(cs, Checkpoint{filepath.Join(dir, checkpointsDir, e.Name()), step})
+			cs = append(cs, Checkpoint{filepath.Join(dir, CheckpointsDir, e.Name()), step})
 		}
 	}
 	slices.SortFunc(cs, func(a, b Checkpoint) int { return b.Step - a.Step })
@@ -255,7 +354,7 @@ func checkCheckpoint(dir string) (runState, error) {
 	if s.Format != runStateFormat || s.Step < 0 {
 		return s, fmt.Errorf("%s: format %q at step %d, want %q", path, s.Format, s.Step, runStateFormat)
 	}
-	for _, f := range []string{model.ConfigFile, model.WeightsFile, optimizerFile} {
+	for _, f := range checkpointFiles {
 		sum, err := hashFile(filepath.Join(dir, f))
 		if err != nil {
 			return s, err
@@ -267,27 +366,17 @@ func checkCheckpoint(dir string) (runState, error) {
 	return s, nil
 }
 
-// publish makes dst the same file as src, by a rename.
-func publish(src, dst string) error {
-	tmp := filepath.Join(filepath.Dir(dst), partialPrefix+filepath.Base(dst))
-	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+// publish makes dst a copy of src, whose SHA-256 is sum. It is no link: what people do to one must not damage the other.
+func publish(src, dst, sum string) error {
+	if have, err := hashFile(dst); err == nil && have == sum {
+		return nil
+	}
+	f, err := os.Open(src)
+	if err != nil {
 		return err
 	}
-	if err := os.Link(src, tmp); err != nil { // not every file system has links
-		b, err := os.ReadFile(src)
-		if err != nil {
-			return err
-		}
-		return safetensors.WriteFileAtomic(dst, 0o644, func(w io.Writer) error { _, err := w.Write(b); return err })
-	}
-	if err := os.Rename(tmp, dst); err != nil {
-		return err
-	}
-	// A rename of one link over another of the same file does nothing and leaves both.
-	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+	defer f.Close() //nolint:errcheck // was only read
+	return safetensors.WriteFileAtomic(dst, 0o644, func(w io.Writer) error { _, err := io.Copy(w, f); return err })
 }
 
 // discard removes a checkpoint: hidden first, so that no half of it has its name.
@@ -310,7 +399,7 @@ func hashFile(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // was only read
 	h := sha256.New()
 	if _, err := io.Copy(h, f); err != nil {
 		return "", err
@@ -318,12 +407,14 @@ func hashFile(path string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// syncDir makes a folder's entries durable.
+// syncDir makes a folder's entries durable, where folders can be.
 func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
 	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
-	defer d.Close()
-	return d.Sync()
+	return errors.Join(d.Sync(), d.Close())
 }

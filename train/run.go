@@ -59,14 +59,19 @@ type Run struct {
 
 	// StopAt ends Train after that many updates in all, where it is less than the configuration's steps; 0: it does not.
 	StopAt int
+	// OtherText lets Restore take a checkpoint that was trained on another text.
+	OtherText bool
 
-	step    int // updates made
-	train   *model.TrainStep
-	trainR  prog.Runner
-	eval    *model.EvalStep
-	evalR   prog.Runner
-	reader  *data.Reader
-	val     data.Part
+	step   int // updates made
+	train  *model.TrainStep
+	trainR prog.Runner
+	eval   *model.EvalStep
+	evalR  prog.Runner
+	reader *data.Reader
+
+	trainPart, val data.Part
+	textSHA        string // of both; empty: not yet computed
+
 	ring    []float32
 	pending []Step
 	since   time.Time
@@ -90,21 +95,26 @@ func New(c Config, ex prog.Executor, text *data.Corpus) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Sums over tokens are loops of that many rounds.
+	if most := ex.Info().Traits.LoopRounds / 2; most > 0 && t.BatchSize*t.SeqLen > most {
+		return nil, fmt.Errorf("train: micro-batches of %d tokens (batch_size %d * seq_len %d), want at most %d: %s ends longer loops unfinished; use micro_batches",
+			t.BatchSize*t.SeqLen, t.BatchSize, t.SeqLen, most, ex.Info().Name)
+	}
 	m, err := model.New(c.Model, model.ScanOptions{CheckpointEvery: t.CheckpointEvery})
 	if err != nil {
 		return nil, err
 	}
-	r := &Run{Config: c, Model: m, ex: ex, val: val, ring: make([]float32, 2*t.LogEvery)}
-	if err := r.load(trainPart); err != nil {
+	r := &Run{Config: c, Model: m, ex: ex, trainPart: trainPart, val: val, ring: make([]float32, 2*t.LogEvery)}
+	if err := r.load(); err != nil {
 		r.Close()
 		return nil, err
 	}
 	return r, nil
 }
 
-func (r *Run) load(trainPart data.Part) (err error) {
+func (r *Run) load() (err error) {
 	t := r.Config.Train
-	sampler, err := data.NewSampler(trainPart, t.Seed, t.BatchSize, t.SeqLen)
+	sampler, err := data.NewSampler(r.trainPart, t.Seed, t.BatchSize, t.SeqLen)
 	if err != nil {
 		return err
 	}
@@ -180,8 +190,7 @@ func (r *Run) Train(ctx context.Context, o Observer) error {
 		if err := r.advance(); err != nil {
 			return err
 		}
-		last := r.step == t.Steps
-		evalDue := r.val.Len() > 0 && (last || t.EvalEvery > 0 && r.step%t.EvalEvery == 0)
+		evalDue := r.EvalDue()
 		saveDue := r.step == end || t.SaveEvery > 0 && r.step%t.SaveEvery == 0
 		if r.step%t.LogEvery == 0 || evalDue || saveDue || time.Since(r.since) > time.Second {
 			if err := r.flush(o); err != nil {
@@ -207,6 +216,12 @@ func (r *Run) Train(ctx context.Context, o Observer) error {
 		}
 	}
 	return nil
+}
+
+// EvalDue says whether the configuration asks for a validation after the updates made so far.
+func (r *Run) EvalDue() bool {
+	t := r.Config.Train
+	return r.val.Len() > 0 && r.step > 0 && (r.step == t.Steps || t.EvalEvery > 0 && r.step%t.EvalEvery == 0)
 }
 
 // advance queues one training step.

@@ -2,9 +2,9 @@ package train
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -14,17 +14,25 @@ import (
 // EventFile writes TensorBoard's event format: records (length, checksum, data, checksum; masked CRC-32C) of
 // tensorflow.Event protocol buffers, of which scalars need four fields. Not safe for use by several goroutines.
 type EventFile struct {
-	f   *os.File
-	buf []byte
-	now func() time.Time
+	f    *os.File
+	buf  []byte // records not yet written
+	size int64  // bytes of the whole records in f
+	now  func() time.Time
 }
 
-// CreateEventFile creates a new event file in dir, under a name that TensorBoard recognises. A resumed run makes
-// another one: TensorBoard reads them all and drops what the later one repeats.
-func CreateEventFile(dir string) (*EventFile, error) {
+// Scalar is a value under a tag such as loss/train.
+type Scalar struct {
+	Tag   string
+	Value float64
+}
+
+// CreateEventFile creates a new event file in dir, under a name that TensorBoard recognises. A run that goes on after
+// step, 0 for one that begins, makes another one: TensorBoard reads them all, and drops what earlier ones hold of later
+// steps.
+func CreateEventFile(dir string, step int) (*EventFile, error) {
 	for n := 0; ; n++ {
 		path := filepath.Join(dir, fmt.Sprintf("events.out.tfevents.%010d.innerloop.%d", time.Now().Unix(), n))
-		f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o644)
 		if os.IsExist(err) {
 			continue
 		}
@@ -33,33 +41,51 @@ func CreateEventFile(dir string) (*EventFile, error) {
 		}
 		e := &EventFile{f: f, now: time.Now}
 		// Every file begins with its version (field 3 of Event).
-		if err := e.event(0, protoBytes(nil, 3, []byte("brain.Event:2"))); err != nil {
-			f.Close()
-			return nil, err
-		}
+		e.event(0, protoBytes(nil, 3, []byte("brain.Event:2")))
+		// Event.session_log { status: START }: at the second and later ones TensorBoard drops all from this step on.
+		e.event(step+1, protoBytes(nil, 7, []byte{1 << 3, 1}))
 		return e, nil
 	}
 }
 
-// Scalar records one value of a step under a tag such as loss/train.
-func (e *EventFile) Scalar(step int, tag string, value float64) error {
-	v := protoBytes(nil, 1, []byte(tag)) // Summary.Value.tag
-	v = binary.AppendUvarint(v, 2<<3|5)  // Summary.Value.simple_value, a fixed32
-	v = binary.LittleEndian.AppendUint32(v, math.Float32bits(float32(value)))
-	return e.event(step, protoBytes(nil, 5, protoBytes(nil, 1, v))) // Event.summary, Summary.value
+// Scalars records values of a step; Flush writes them.
+func (e *EventFile) Scalars(step int, values ...Scalar) {
+	var summary []byte
+	for _, s := range values {
+		v := protoBytes(nil, 1, []byte(s.Tag)) // Summary.Value.tag
+		v = binary.AppendUvarint(v, 2<<3|5)    // Summary.Value.simple_value, a fixed32
+		v = binary.LittleEndian.AppendUint32(v, math.Float32bits(float32(s.Value)))
+		summary = protoBytes(summary, 1, v) // Summary.value
+	}
+	e.event(step, protoBytes(nil, 5, summary)) // Event.summary
 }
 
-// event writes one record: wall time (field 1), step (field 2), and rest.
-func (e *EventFile) event(step int, rest []byte) error {
-	b := binary.AppendUvarint(e.buf[:0], 1<<3|1)
+// event adds one record: wall time (field 1), step (field 2), and rest.
+func (e *EventFile) event(step int, rest []byte) {
+	b := binary.AppendUvarint(nil, 1<<3|1)
 	b = binary.LittleEndian.AppendUint64(b, math.Float64bits(float64(e.now().UnixNano())/1e9))
 	b = binary.AppendUvarint(b, 2<<3)
 	b = binary.AppendUvarint(b, uint64(step))
-	e.buf = append(b, rest...)
-	return writeRecord(e.f, e.buf)
+	e.buf = appendRecord(e.buf, append(b, rest...))
 }
 
-// Close closes the file.
+// Flush writes the records that were added: whole or, where the disk is full, not at all; then they are
+// lost.
+func (e *EventFile) Flush() error {
+	n, err := e.f.Write(e.buf)
+	if err != nil {
+		e.buf = e.buf[:0]
+		return errors.Join(err, e.f.Truncate(e.size))
+	}
+	e.size += int64(n)
+	e.buf = e.buf[:0]
+	return nil
+}
+
+// Name is the file's path.
+func (e *EventFile) Name() string { return e.f.Name() }
+
+// Close closes the file. What was not flushed is lost.
 func (e *EventFile) Close() error { return e.f.Close() }
 
 // protoBytes appends a length-delimited field.
@@ -77,12 +103,11 @@ func maskedCRC(b []byte) uint32 {
 	return (c>>15 | c<<17) + 0xa282ead8
 }
 
-// writeRecord writes data as one TFRecord, in one write.
-func writeRecord(w io.Writer, data []byte) error {
-	b := binary.LittleEndian.AppendUint64(nil, uint64(len(data)))
-	b = binary.LittleEndian.AppendUint32(b, maskedCRC(b))
+// appendRecord appends data as one TFRecord.
+func appendRecord(b, data []byte) []byte {
+	at := len(b)
+	b = binary.LittleEndian.AppendUint64(b, uint64(len(data)))
+	b = binary.LittleEndian.AppendUint32(b, maskedCRC(b[at:]))
 	b = append(b, data...)
-	b = binary.LittleEndian.AppendUint32(b, maskedCRC(data))
-	_, err := w.Write(b)
-	return err
+	return binary.LittleEndian.AppendUint32(b, maskedCRC(data))
 }

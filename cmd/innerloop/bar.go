@@ -36,7 +36,7 @@ func (r *report) draw() {
 	if r.eval != nil {
 		parts = append(parts, fmt.Sprintf("val %.3f", r.eval.Loss))
 	}
-	left := time.Since(r.start).Seconds() / float64(r.last.Step) * float64(all-r.last.Step)
+	left := time.Since(r.start).Seconds() / float64(max(1, r.last.Step-r.first.Step)) * float64(all-r.last.Step)
 	validates := r.last.Step == all || t.EvalEvery > 0 && r.last.Step%t.EvalEvery == 0
 	switch {
 	case validates && r.run.Config.Data.ValFraction > 0 && (r.eval == nil || r.eval.Step != r.last.Step):

@@ -4,12 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"innerloop/data"
 	"innerloop/model"
 	"innerloop/train"
 )
@@ -20,6 +23,7 @@ type evalFlags struct {
 	model    string
 	data     string
 	seqLen   int
+	context  int
 	fraction float64
 	all      bool
 	json     bool
@@ -45,10 +49,15 @@ func (a *app) evalCommand() *cobra.Command {
 		Long: `Score a model on the held-out end of a text, or with --all on the whole: consecutive windows of --seq-len bytes, each
 alone. Text, held-out part and length are by default those that the run trained with, as config.toml in its folder says.
 
+--context N asks whether the model goes on learning with position: windows of N bytes are each read from their beginning
+with the state carried along, in pieces of --seq-len bytes, and the loss is shown against position. N may be far longer
+than what the model trained on.
+
 Tokens are bytes, so the loss in nats a token divided by ln 2 is bits a byte. That also holds for a model with a larger
 vocabulary as long as it was trained on bytes.`,
 		Example: `  innerloop eval --model runs/book
-  innerloop eval --model runs/book --data other.txt --all --json`,
+  innerloop eval --model runs/book --data other.txt --all --json
+  innerloop eval --model runs/book --context 4096`,
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(c *cobra.Command, _ []string) error { return a.eval(c, f) },
@@ -57,6 +66,7 @@ vocabulary as long as it was trained on bytes.`,
 	addModel(c, &f.model)
 	fl.StringVar(&f.data, "data", "", "text to score: any `FILE` (default: the run's)")
 	fl.IntVar(&f.seqLen, "seq-len", 0, "windows of `N` bytes (default: the run's)")
+	fl.IntVar(&f.context, "context", 0, "show the loss against position in windows of `N` bytes")
 	fl.Float64Var(&f.fraction, "val-fraction", 0, "score the last part of the text, `F` of it, as in 0.1 (default: the run's)")
 	fl.BoolVar(&f.all, "all", false, "score the whole text")
 	fl.BoolVar(&f.json, "json", false, "print one JSON object")
@@ -85,6 +95,9 @@ func (f *evalFlags) settings(c *cobra.Command) (train.Config, error) {
 		if f.seqLen < 2 || f.seqLen > 1<<24 {
 			return cfg, failf(exitUsage, "--seq-len %d, want 2 to %d", f.seqLen, 1<<24)
 		}
+	}
+	if fl.Changed("context") && (f.context < 2 || f.context > 1<<24) {
+		return cfg, failf(exitUsage, "--context %d, want 2 to %d", f.context, 1<<24)
 	}
 	if fl.Changed("val-fraction") {
 		cfg.Data.ValFraction = f.fraction
@@ -116,15 +129,9 @@ func (a *app) eval(c *cobra.Command, f evalFlags) error {
 	if err != nil {
 		return fail(exitData, err)
 	}
-	if f.all {
-		cfg.Data.ValFraction = 0
-	}
-	whole, part, err := text.Split(cfg.Data.ValFraction, cfg.Train.SeqLen)
+	part, err := f.part(cfg, text)
 	if err != nil {
-		return fail(exitData, err)
-	}
-	if f.all {
-		part = whole
+		return err
 	}
 	dev, err := f.device.open("auto")
 	if err != nil {
@@ -136,6 +143,10 @@ func (a *app) eval(c *cobra.Command, f evalFlags) error {
 		return err
 	}
 	defer m.Free(dev)
+	r := evalResult{Model: f.model, Data: text.Name(), Device: dev.label, SeqLen: cfg.Train.SeqLen}
+	if f.context > 0 {
+		return a.evalContext(dev, m, part, f, cfg.Train.BatchSize, r)
+	}
 	l := cfg.Train.SeqLen
 	step, err := model.NewEvalStep(m, min(cfg.Train.BatchSize, part.Windows(l)), l, false)
 	if err != nil {
@@ -151,21 +162,102 @@ func (a *app) eval(c *cobra.Command, f evalFlags) error {
 	if err != nil {
 		return err
 	}
-	loss := sum / float64(n)
-	if math.IsNaN(loss) || math.IsInf(loss, 0) {
-		return failf(exitData, "%s: the loss is %g: the model's weights are damaged", f.model, loss)
+	if err := r.set(sum/float64(n), n); err != nil {
+		return err
 	}
-	r := evalResult{f.model, text.Name(), dev.label, l, n, loss, loss / math.Ln2, math.Exp(min(loss, 700))}
 	if f.json {
 		return printJSON(a, r)
 	}
+	r.print(a, dev, m, fmt.Sprintf("in windows of %d", l))
+	return nil
+}
+
+// part is what of the text is to be scored.
+func (f *evalFlags) part(cfg train.Config, text *data.Corpus) (data.Part, error) {
+	fraction, l := cfg.Data.ValFraction, cfg.Train.SeqLen
+	if f.all {
+		fraction = 0
+	}
+	if f.context > 0 {
+		l = 2 // nobody trains here: the window has to fit the part alone, which is checked below
+	}
+	whole, part, err := text.Split(fraction, l)
+	if err != nil {
+		return part, fail(exitData, err)
+	}
+	if f.all {
+		part = whole
+	}
+	if part.Windows(f.context) == 0 && f.context > 0 {
+		return part, failf(exitData, "%s: %s bytes to score, want at least --context %d: try a larger --val-fraction, --all, or another text", text.Name(), count(part.Len()), f.context)
+	}
+	return part, nil
+}
+
+// set puts the mean loss of n tokens into r. One that is not finite is an error.
+func (r *evalResult) set(loss float64, n int) error {
+	if math.IsNaN(loss) || math.IsInf(loss, 0) {
+		return failf(exitData, "%s: the loss is %g: the model's weights are damaged", r.Model, loss)
+	}
+	r.Tokens, r.Loss, r.BitsPerByte, r.Perplexity = n, loss, loss/math.Ln2, math.Exp(min(loss, 700))
+	return nil
+}
+
+// print prints r for people; how says how the text was read.
+func (r *evalResult) print(a *app, dev *device, m *model.LM, how string) {
 	a.out.printf("model       %s: %s parameters\n", r.Model, count(m.Count()))
-	a.out.printf("data        %s: %s tokens predicted, in windows of %d\n", r.Data, count(r.Tokens), r.SeqLen)
+	a.out.printf("data        %s: %s tokens predicted, %s\n", r.Data, count(r.Tokens), how)
 	a.out.printf("device      %s\n", dev)
 	a.out.printf("loss        %.4f nats a token\n", r.Loss)
 	a.out.printf("            %.4f bits a byte\n", r.BitsPerByte)
 	a.out.printf("perplexity  %.4f\n", r.Perplexity)
+}
+
+// evalContext is eval --context: part's loss against position, rows windows at a time.
+func (a *app) evalContext(dev *device, m *model.LM, part data.Part, f evalFlags, rows int, r evalResult) error {
+	chunk := train.ContextChunk(f.context, r.SeqLen, m.Config.MiniBatchSize)
+	c, err := train.ScoreContext(context.Background(), dev, m, part, f.context, chunk, rows, nil)
+	if err != nil {
+		return err
+	}
+	if err := r.set(c.Loss, c.Tokens); err != nil {
+		return err
+	}
+	if f.json {
+		r.SeqLen = chunk
+		return printJSON(a, struct {
+			evalResult
+			Context int            `json:"context"`
+			Windows int            `json:"windows"`
+			Buckets []train.Bucket `json:"positions"`
+		}{r, c.Context, c.Windows, c.Buckets})
+	}
+	r.print(a, dev, m, fmt.Sprintf("in %s of %s, read %s at a time", plural(c.Windows, "window"), count(c.Context), count(chunk)))
+	a.out.printf("\nloss of the tokens before which the model has read so many of their window:\n%s", contextTable(c.Buckets))
 	return nil
+}
+
+// chartWidth is the longest bar of a chart, in columns.
+const chartWidth = 32
+
+// contextTable prints buckets as a table with a bar for each: from one column at the lowest loss to chartWidth at the
+// highest, because against zero the differences would not be seen.
+func contextTable(bs []train.Bucket) string {
+	rows := [][]string{{"read", "tokens", "nats", "bits/byte"}}
+	lo, hi := math.Inf(1), math.Inf(-1)
+	for _, b := range bs {
+		rows = append(rows, []string{count(b.From) + "-" + count(b.To), count(b.Tokens), fmt.Sprintf("%.4f", b.Loss), fmt.Sprintf("%.4f", b.BitsPerByte)})
+		lo, hi = min(lo, b.Loss), max(hi, b.Loss)
+	}
+	lines := strings.SplitAfter(table(rows), "\n")
+	for i, b := range bs {
+		n := 1
+		if hi > lo {
+			n += int(math.Round((b.Loss - lo) / (hi - lo) * (chartWidth - 1)))
+		}
+		lines[i+1] = strings.TrimSuffix(lines[i+1], "\n") + "  " + strings.Repeat("#", n) + "\n"
+	}
+	return strings.Join(lines, "")
 }
 
 func printJSON(a *app, v any) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,16 +18,19 @@ import (
 
 // The files of a run's folder beside the checkpoint's.
 const (
-	runConfigFile = "config.toml"
-	metricsFile   = "metrics.jsonl"
+	runConfigFile = train.RunConfigFile
+	metricsFile   = train.MetricsFile
 )
 
 // folder is where a run's files go. Its errors have the exit code of outputs.
 type folder struct {
 	dir     string
+	lock    io.Closer
 	metrics *os.File
-	lines   []byte // not yet written
-	size    int64  // bytes of the whole lines in metrics
+	lines   []byte           // not yet written
+	size    int64            // bytes of the whole lines in metrics
+	step    int              // that the run goes on after
+	events  *train.EventFile // nil: nothing was recorded yet
 }
 
 // newName is a folder for a run without --out: runs/book-20060102-150405, the time being t's.
@@ -53,7 +57,7 @@ func checkFolder(dir string, force bool) error {
 	case force:
 		return nil
 	}
-	for _, name := range []string{model.WeightsFile, metricsFile, runConfigFile, model.ConfigFile} {
+	for _, name := range []string{model.WeightsFile, metricsFile, runConfigFile, model.ConfigFile, train.CheckpointsDir} {
 		if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
 			return failf(exitUsage, "--out %s: holds a run already (%s): choose another folder, or --force to replace it", dir, name)
 		}
@@ -62,15 +66,12 @@ func checkFolder(dir string, force bool) error {
 }
 
 // createFolder makes the folder of a run that is about to start and writes its configuration there; an earlier run's
-// checkpoint and metrics are removed. On an error it leaves nothing that was not there before.
+// checkpoints, metrics and events are removed. On an error it leaves nothing that was not there before.
 func createFolder(dir string, c train.Config) (_ *folder, err error) {
-	text, err := c.Text()
-	if err != nil {
-		return nil, err
-	}
 	made, err := makeAll(dir)
 	at := func(name string) string { return filepath.Join(dir, name) }
 	_, old := os.Lstat(at(runConfigFile))
+	hidden := at(train.OldCheckpointsDir) // a run must never go on from another run's checkpoints
 	defer func() {
 		if err == nil {
 			return
@@ -78,6 +79,7 @@ func createFolder(dir string, c train.Config) (_ *folder, err error) {
 		if old != nil {
 			os.Remove(at(runConfigFile)) //nolint:errcheck // err is what matters
 		}
+		os.Rename(hidden, at(train.CheckpointsDir)) //nolint:errcheck // there may be none
 		for _, d := range made {
 			os.Remove(d) //nolint:errcheck // not empty: not ours alone
 		}
@@ -85,23 +87,154 @@ func createFolder(dir string, c train.Config) (_ *folder, err error) {
 	if err != nil {
 		return nil, failf(exitOutput, "--out %s: %w", dir, cause(err))
 	}
-	err = safetensors.WriteFileAtomic(at(runConfigFile), 0o644, func(w io.Writer) error {
-		_, err := w.Write(text)
-		return err
-	})
+	lock, err := lockFolder(dir)
 	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			lock.Close() //nolint:errcheck // err is what matters
+		}
+	}()
+	if err := train.Clean(dir); err != nil {
 		return nil, fail(exitOutput, err)
 	}
-	for _, name := range []string{model.WeightsFile, model.ConfigFile, metricsFile} {
-		if err := os.Remove(at(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, failf(exitOutput, "%s: %w", at(name), cause(err))
+	if err := os.Rename(at(train.CheckpointsDir), hidden); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fail(exitOutput, err)
+	}
+	if err := train.SaveConfig(dir, c); err != nil {
+		return nil, fail(exitOutput, err)
+	}
+	gone := []string{at(model.WeightsFile), at(model.ConfigFile), at(metricsFile)}
+	events, err := filepath.Glob(at("events.out.tfevents.*.innerloop.*"))
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range append(gone, events...) {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, failf(exitOutput, "%s: %w", path, cause(err))
 		}
 	}
-	f, err := os.OpenFile(at(metricsFile), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return nil, failf(exitOutput, "%s: %w", at(metricsFile), cause(err))
+	f := &folder{dir: dir, lock: lock}
+	if err := f.open(); err != nil {
+		return nil, err
 	}
-	return &folder{dir: dir, metrics: f}, nil
+	if err := os.RemoveAll(hidden); err != nil {
+		return nil, fail(exitOutput, err)
+	}
+	return f, nil
+}
+
+// open opens the metrics, to which lines are added.
+func (f *folder) open() error {
+	path := filepath.Join(f.dir, metricsFile)
+	var err error
+	if f.metrics, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644); err != nil {
+		return failf(exitOutput, "%s: %w", path, cause(err))
+	}
+	st, err := f.metrics.Stat()
+	if err != nil {
+		return failf(exitOutput, "%s: %w", path, cause(err))
+	}
+	f.size = st.Size()
+	return nil
+}
+
+// past is what a run's metrics say.
+type past struct {
+	last    train.Step // zero: none
+	eval    *train.Eval
+	seconds float64 // of training, as far as the steps' rates tell
+	dropped int     // lines
+}
+
+// read reads metrics and writes the lines of steps up to the one given to w, each step and each validation once, and no
+// line that is not whole.
+func (p *past) read(r io.Reader, w io.Writer, upTo int) error {
+	b := bufio.NewReaderSize(r, 1<<16)
+	for {
+		line, err := b.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			if len(line) > 0 {
+				p.dropped++
+			}
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		var v struct {
+			train.Step
+			TokensPerSecond float64  `json:"tokens_per_second"`
+			Loss            *float64 `json:"loss"`
+			ValLoss         *float64 `json:"val_loss"`
+		}
+		keep := json.Unmarshal(line, &v) == nil && v.Step.Step <= upTo
+		switch {
+		case !keep:
+		case v.ValLoss != nil:
+			e := new(train.Eval)
+			if keep = json.Unmarshal(line, e) == nil && (p.eval == nil || e.Step > p.eval.Step); keep {
+				p.eval = e
+			}
+		case v.Loss != nil && v.Step.Step > p.last.Step:
+			v.Step.Loss = *v.Loss
+			if v.TokensPerSecond > 0 {
+				p.seconds += float64(v.Tokens-p.last.Tokens) / v.TokensPerSecond
+			}
+			p.last = v.Step
+		default:
+			keep = false
+		}
+		if !keep {
+			p.dropped++
+			continue
+		}
+		if _, err := w.Write(line); err != nil {
+			return err
+		}
+	}
+}
+
+// readMetrics reads a run's metrics up to a step.
+func readMetrics(dir string, upTo int) (past, error) {
+	var p past
+	f, err := os.Open(filepath.Join(dir, metricsFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return p, nil
+	}
+	if err != nil {
+		return p, err
+	}
+	err = p.read(f, io.Discard, upTo)
+	return p, errors.Join(err, f.Close())
+}
+
+// resume opens the files of a run that goes on after step with configuration c: its metrics lose the lines of
+// later steps, and what is half a line.
+func (f *folder) resume(c train.Config, step int) (past, error) {
+	f.step = step
+	p, err := readMetrics(f.dir, step)
+	if err != nil {
+		return p, fail(exitOutput, err)
+	}
+	if p.dropped > 0 {
+		path := filepath.Join(f.dir, metricsFile)
+		in, err := os.Open(path)
+		if err != nil {
+			return p, fail(exitOutput, err)
+		}
+		err = safetensors.WriteFileAtomic(path, 0o644, func(w io.Writer) error { return new(past).read(in, w, step) })
+		if err := errors.Join(err, in.Close()); err != nil {
+			return p, fail(exitOutput, err)
+		}
+	}
+	if old, err := train.Load(filepath.Join(f.dir, runConfigFile)); err != nil || len(train.Diff(old, c)) > 0 {
+		if err := train.SaveConfig(f.dir, c); err != nil {
+			return p, fail(exitOutput, err)
+		}
+	}
+	return p, f.open()
 }
 
 // makeAll is os.MkdirAll that tells which folders it made, the innermost first.
@@ -122,7 +255,7 @@ func (f *folder) add(v any) error {
 	return err
 }
 
-// flush writes the lines that were added: whole or, where the disk is full, not at all.
+// flush writes the lines that were added, and the events: whole or, where the disk is full, not at all.
 func (f *folder) flush() error {
 	n, err := f.metrics.Write(f.lines)
 	if err != nil {
@@ -133,12 +266,38 @@ func (f *folder) flush() error {
 	}
 	f.size += int64(n)
 	f.lines = f.lines[:0]
+	if f.events == nil {
+		return nil
+	}
+	if err := f.events.Flush(); err != nil {
+		return failf(exitOutput, "%s: %w", f.events.Name(), cause(err))
+	}
 	return nil
 }
 
+// scalars adds values of a step to the events for TensorBoard, in a file that begins with the first of them.
+func (f *folder) scalars(step int, values ...train.Scalar) error {
+	if f.events == nil {
+		var err error
+		if f.events, err = train.CreateEventFile(f.dir, f.step); err != nil {
+			return fail(exitOutput, err)
+		}
+	}
+	f.events.Scalars(step, values...)
+	return nil
+}
+
+// close closes the files; what flush could not write, it leaves.
 func (f *folder) close() error {
-	if err := f.metrics.Close(); err != nil {
-		return failf(exitOutput, "%s: %w", f.metrics.Name(), cause(err))
+	var errs []error
+	if f.metrics != nil {
+		errs = append(errs, f.metrics.Close())
+	}
+	if f.events != nil {
+		errs = append(errs, f.events.Close())
+	}
+	if err := errors.Join(append(errs, f.lock.Close())...); err != nil {
+		return failf(exitOutput, "%s: %w", f.dir, cause(err))
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -14,82 +15,138 @@ import (
 	"innerloop/model"
 )
 
+// generateFlags are the options of generate.
+type generateFlags struct {
+	device    deviceFlags
+	model     string
+	prompt    string
+	state     string
+	saveState string
+	tokens    int
+	seed      uint64
+	o         model.SampleOptions
+}
+
 func (a *app) generateCommand() *cobra.Command {
-	var f struct {
-		device deviceFlags
-		model  string
-		prompt string
-		tokens int
-		seed   uint64
-		o      model.SampleOptions
-	}
+	var f generateFlags
 	c := &cobra.Command{
-		Use:   "generate --model DIR --prompt TEXT [options]",
+		Use:   "generate --model DIR (--prompt TEXT | --state FILE) [options]",
 		Short: "Continue a text with a trained model",
 		Long: `Continue a text with a trained model, byte by byte as it is generated; the prompt comes first.
+
+A byte costs the same however long the text is: all that the model keeps of it is its state, of one size. --save-state
+writes the state after the last byte, --state goes on from it: the prompt, which may then be empty, follows what was
+read and generated before, and is all that is printed of it. A text that is generated in pieces is the one that would
+have been generated at once, with the same options, for a draw depends on the seed and the byte's position alone; only
+a character that a piece's end cuts in two is printed as U+FFFD. A state goes with the weights that made it, no others.
 
 Tokens are bytes. What is no valid UTF-8 is printed as U+FFFD. Of a model with a larger vocabulary only the first 256
 tokens are drawn: the others stand for nothing that could be printed.`,
 		Example: `  innerloop generate --model runs/book --prompt "It was a"
   innerloop generate --model runs/book --prompt "It was a" --temperature 0 --tokens 50
-  innerloop generate --model runs/book --prompt - < start.txt`,
+  innerloop generate --model runs/book --prompt - < start.txt
+  innerloop generate --model runs/book --prompt - --tokens 0 --save-state book.state < book.txt
+  innerloop generate --model runs/book --state book.state`,
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(*cobra.Command, []string) error {
-			switch {
-			case f.model == "":
-				return failf(exitUsage, "generate needs --model: a folder with %s and %s", model.ConfigFile, model.WeightsFile)
-			case f.prompt == "":
-				return failf(exitUsage, "generate needs --prompt: a text to continue, at least one byte (- reads standard input)")
-			case f.tokens < 0 || f.tokens > 1<<24:
-				return failf(exitUsage, "--tokens %d, want 0 to %d", f.tokens, 1<<24)
-			}
-			if err := f.o.Validate(); err != nil {
-				return fail(exitUsage, err)
-			}
-			prompt := []byte(f.prompt)
-			if f.prompt == "-" {
-				var err error
-				if prompt, err = io.ReadAll(a.in); err != nil {
-					return failf(exitData, "standard input: %w", cause(err))
-				}
-				if len(prompt) == 0 {
-					return failf(exitUsage, "standard input is empty: want a text to continue, at least one byte")
-				}
-			}
-			cfg, err := model.LoadConfig(filepath.Join(f.model, model.ConfigFile))
-			if err != nil {
-				return checkpointError(f.model, err)
-			}
-			for i, b := range prompt {
-				if int(b) >= cfg.VocabSize {
-					return failf(exitUsage, "byte %d of the prompt is %d, but the model's vocabulary has %d tokens", i, b, cfg.VocabSize)
-				}
-			}
-			dev, err := f.device.open("auto")
-			if err != nil {
-				return err
-			}
-			defer dev.Close()
-			m, err := openModel(dev, f.model)
-			if err != nil {
-				return err
-			}
-			defer m.Free(dev)
-			d := model.NewDecoder(m, dev)
-			defer d.Close()
-			return a.stream(context.Background(), d, model.NewSampler(f.o, f.seed), cfg.VocabSize, prompt, f.tokens)
-		},
+		RunE:              func(*cobra.Command, []string) error { return a.generate(f) },
 	}
 	fl := c.Flags()
 	addModel(c, &f.model)
 	fl.StringVar(&f.prompt, "prompt", "", "`TEXT` to continue; - reads it from standard input")
+	fl.StringVar(&f.state, "state", "", "go on from the state in `FILE`, that --save-state wrote")
+	fl.StringVar(&f.saveState, "save-state", "", "write the state after the last byte to `FILE`")
 	fl.IntVar(&f.tokens, "tokens", 200, "generate `N` bytes")
 	fl.Float64Var(&f.o.Temperature, "temperature", 0.8, "divide the logits by `T`; 0: the likeliest byte each time")
 	fl.IntVar(&f.o.TopK, "top-k", 40, "draw from the `K` likeliest bytes; 0: from all")
 	fl.Uint64Var(&f.seed, "seed", 1, "seed `N` for the draws")
 	f.device.add(c)
 	return c
+}
+
+// check reports what is wrong with the options, before anything is read.
+func (f *generateFlags) check() error {
+	switch {
+	case f.model == "":
+		return failf(exitUsage, "generate needs --model: a folder with %s and %s", model.ConfigFile, model.WeightsFile)
+	case f.prompt == "" && f.state == "":
+		return failf(exitUsage, "generate needs --prompt: a text to continue, at least one byte (- reads standard input), or --state")
+	case f.tokens < 0 || f.tokens > 1<<24:
+		return failf(exitUsage, "--tokens %d, want 0 to %d", f.tokens, 1<<24)
+	}
+	if err := f.o.Validate(); err != nil {
+		return fail(exitUsage, err)
+	}
+	if f.saveState != "" { // later would be after all the work
+		if _, err := os.Stat(filepath.Dir(f.saveState) + string(filepath.Separator)); err != nil {
+			return failf(exitOutput, "--save-state %s: %w", f.saveState, cause(err))
+		}
+		if st, err := os.Stat(f.saveState); err == nil && !st.Mode().IsRegular() {
+			return failf(exitOutput, "--save-state %s: is no regular file", f.saveState)
+		}
+	}
+	return nil
+}
+
+// promptBytes is the text that the options ask to continue.
+func (a *app) promptBytes(f *generateFlags) ([]byte, error) {
+	if f.prompt != "-" {
+		return []byte(f.prompt), nil
+	}
+	b, err := io.ReadAll(a.in)
+	if err != nil {
+		return nil, failf(exitData, "standard input: %w", cause(err))
+	}
+	if len(b) == 0 && f.state == "" {
+		return nil, failf(exitUsage, "standard input is empty: want a text to continue, at least one byte")
+	}
+	return b, nil
+}
+
+func (a *app) generate(f generateFlags) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	prompt, err := a.promptBytes(&f)
+	if err != nil {
+		return err
+	}
+	cfg, err := model.LoadConfig(filepath.Join(f.model, model.ConfigFile))
+	if err != nil {
+		return checkpointError(f.model, err)
+	}
+	for i, b := range prompt {
+		if int(b) >= cfg.VocabSize {
+			return failf(exitUsage, "byte %d of the prompt is %d, but the model's vocabulary has %d tokens", i, b, cfg.VocabSize)
+		}
+	}
+	dev, err := f.device.open("auto")
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	m, err := openModel(dev, f.model)
+	if err != nil {
+		return err
+	}
+	defer m.Free(dev)
+	d := model.NewDecoder(m, dev)
+	defer d.Close()
+	if f.state != "" {
+		if err := d.Load(f.state); err != nil {
+			return fail(exitData, err)
+		}
+	}
+	last, err := a.goOn(context.Background(), d, model.NewSampler(f.o, f.seed), cfg.VocabSize, prompt, f.tokens)
+	if err != nil || f.saveState == "" || a.out.err != nil { // a state of what nobody has seen is none
+		return err
+	}
+	if len(last) > 0 { // of the last byte the model knows nothing yet
+		if _, err := d.Feed(last); err != nil {
+			return err
+		}
+	}
+	return fail(exitOutput, d.Save(f.saveState))
 }
 
 // addModel adds the option that names a checkpoint.
@@ -119,38 +176,45 @@ func checkpointError(dir string, err error) error {
 	return fail(exitData, err)
 }
 
-// stream prints prompt and n bytes that the model continues it with, and a newline.
+// stream prints prompt and n bytes that the model continues it with, as a text of its own, and a newline.
 func (a *app) stream(ctx context.Context, d *model.Decoder, s *model.Sampler, vocab int, prompt []byte, n int) error {
-	ids := data.Bytes{}.Encode(nil, prompt)
+	d.Reset()
+	_, err := a.goOn(ctx, d, s, vocab, prompt, n)
+	return err
+}
+
+// goOn prints prompt and n bytes that the model continues with what it has read and prompt, and a newline. It returns
+// the tokens that it printed and the model has not read. Where nothing more can be printed it stops; main says why.
+func (a *app) goOn(ctx context.Context, d *model.Decoder, s *model.Sampler, vocab int, prompt []byte, n int) (unread []uint32, err error) {
 	var u data.UTF8Stream
 	buf := u.Append(nil, prompt)
+	unread = data.Bytes{}.Encode(nil, prompt)
 	var piece []byte
-	d.Reset()
 	for range n {
 		a.out.Write(buf) //nolint:errcheck // the sink keeps the error
 		if a.out.err != nil {
-			return nil
+			return unread, nil
 		}
 		if err := ctx.Err(); err != nil {
 			a.out.printf("\n")
-			return err
+			return unread, err
 		}
-		logits, err := d.Feed(ids)
+		logits, err := d.Feed(unread)
 		if err != nil {
-			return endLine(a, err)
+			return unread, endLine(a, err)
 		}
-		id, err := s.Draw(logits[:min(256, vocab)])
+		id, err := s.Draw(logits[:min(256, vocab)], d.Position())
 		if err != nil {
-			return endLine(a, fail(exitData, err))
+			return nil, endLine(a, fail(exitData, err))
 		}
-		ids = append(ids[:0], id)
-		if piece, err = (data.Bytes{}).Decode(piece[:0], ids); err != nil {
-			return endLine(a, err)
+		unread = append(unread[:0], id)
+		if piece, err = (data.Bytes{}).Decode(piece[:0], unread); err != nil {
+			return unread, endLine(a, err)
 		}
 		buf = u.Append(buf[:0], piece)
 	}
 	a.out.Write(append(u.Flush(buf), '\n')) //nolint:errcheck // the sink keeps the error
-	return nil
+	return unread, nil
 }
 
 // endLine ends the line that is being printed, so that err begins its own.

@@ -24,7 +24,8 @@ func main() {
 type app struct {
 	in  io.Reader
 	out *sink
-	tty *os.File // out, if it is a terminal
+	err io.Writer // what is worth knowing and no failure
+	tty *os.File  // out, if it is a terminal
 }
 
 // sink is an output that remembers its first failure, so that commands print freely and main reports it once.
@@ -45,7 +46,7 @@ func (s *sink) printf(format string, a ...any) { fmt.Fprintf(s, format, a...) }
 
 // run is the whole program but for the process around it; it returns the exit code.
 func run(args []string, in io.Reader, out, errs io.Writer) (code int) {
-	a := &app{in: in, out: &sink{w: out}}
+	a := &app{in: in, out: &sink{w: out}, err: errs}
 	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		a.tty = f
 	}
@@ -78,6 +79,8 @@ pure Go where there is none. Tokens are bytes: any file is a text. Checkpoints a
 named and shaped as the official PyTorch model's.`,
 		Example: `  innerloop train                                    train on generated stories, then show samples
   innerloop train --data book.txt --out runs/book    train on a text of your own
+  innerloop train --resume runs/book                 go on with a run that was stopped or killed
+  innerloop runs                                     the runs so far, side by side
   innerloop generate --model runs/book --prompt "It was"
   innerloop doctor                                   which devices there are, and whether they work`,
 		Version:           version(),
@@ -102,7 +105,7 @@ named and shaped as the official PyTorch model's.`,
 		what, _, _ := strings.Cut(err.Error(), ": strconv.") // the call that failed is not the user's
 		return failf(exitUsage, "%s: see %s --help", what, c.CommandPath())
 	})
-	root.AddCommand(a.trainCommand(), a.evalCommand(), a.generateCommand(), a.doctorCommand(), a.benchCommand())
+	root.AddCommand(a.trainCommand(), a.runsCommand(), a.evalCommand(), a.generateCommand(), a.exportCommand(), a.importCommand(), a.doctorCommand(), a.benchCommand())
 	root.AddCommand(&cobra.Command{Use: "config", Short: "The configuration file, all keys with their defaults", Long: configTopic()})
 	root.AddCommand(&cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: exitCodesTopic})
 	cobra.AddTemplateFunc("options", options)

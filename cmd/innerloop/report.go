@@ -10,7 +10,6 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 
-	"innerloop/prog"
 	"innerloop/train"
 )
 
@@ -18,24 +17,31 @@ import (
 type report struct {
 	app *app
 	run *train.Run
-	ex  prog.Executor
 	out *folder
 
 	quiet   bool
 	tty     *os.File                 // the terminal, if out is one
 	bar     *progressbar.ProgressBar // on tty
 	start   time.Time
+	first   train.Step // the last one of an earlier part of the run, where this one goes on
 	last    train.Step
 	eval    *train.Eval // the last one
-	seconds float64     // of training, without validation
+	seconds float64     // of training, without validation, in this process
 	speed   float64     // of the last steps, tokens/s
 	saved   int         // the step of the last checkpoint; -1: none
 }
 
-func newReport(a *app, run *train.Run, ex prog.Executor, out *folder, quiet bool) *report {
-	r := &report{app: a, run: run, ex: ex, out: out, quiet: quiet, saved: -1, start: time.Now(), tty: a.tty}
-	if a.tty != nil && !quiet && run.Config.Train.Steps > 0 {
-		r.bar = newBar(a.tty, run.Config.Train.Steps)
+func newReport(a *app, run *train.Run, out *folder, before past, quiet bool) *report {
+	r := &report{app: a, run: run, out: out, quiet: quiet, saved: -1, start: time.Now(), tty: a.tty, eval: before.eval}
+	t := run.Config.Train
+	if n := run.Step(); n > 0 {
+		r.saved = n
+		r.first = before.last // its loss, where the metrics have it
+		r.first.Step, r.first.Tokens = n, int64(n)*int64(t.BatchSize*t.SeqLen*t.MicroBatches)
+		r.last = r.first
+	}
+	if a.tty != nil && !quiet && t.Steps > 0 {
+		r.bar = newBar(a.tty, t.Steps)
 	}
 	return r
 }
@@ -52,6 +58,10 @@ func (r *report) Steps(steps []train.Step, seconds float64) error {
 			TokensPerSecond float64 `json:"tokens_per_second"`
 		}{s, math.Round(r.speed*10) / 10})
 		if err != nil {
+			return err
+		}
+		if err := r.out.scalars(s.Step, train.Scalar{Tag: "loss/train", Value: s.Loss}, train.Scalar{Tag: "grad_norm", Value: s.GradNorm},
+			train.Scalar{Tag: "learning_rate", Value: s.LR}, train.Scalar{Tag: "tokens_per_second", Value: r.speed}); err != nil {
 			return err
 		}
 	}
@@ -93,6 +103,9 @@ func (r *report) Eval(e train.Eval) error {
 	if err := r.out.add(e); err != nil {
 		return err
 	}
+	if err := r.out.scalars(e.Step, train.Scalar{Tag: "loss/validation", Value: e.Loss}); err != nil {
+		return err
+	}
 	if err := r.out.flush(); err != nil {
 		return err
 	}
@@ -104,9 +117,28 @@ func (r *report) Eval(e train.Eval) error {
 	return nil
 }
 
+// catchUp does what a killed process may have left undone at the step that the run goes on after: it makes the folder's
+// weights those of the checkpoint, and validates where that was due and is not in the metrics.
+func (r *report) catchUp(ctx context.Context, restored bool) error {
+	if !restored {
+		return nil
+	}
+	if err := r.Save(r.run.Step()); err != nil {
+		return err
+	}
+	if !r.run.EvalDue() || r.eval != nil && r.eval.Step == r.run.Step() {
+		return nil
+	}
+	e, err := r.run.Evaluate(ctx)
+	if err != nil {
+		return err
+	}
+	return r.Eval(e)
+}
+
 // Save implements train.Observer.
 func (r *report) Save(step int) error {
-	if err := r.run.Model.Save(r.ex, r.out.dir); err != nil {
+	if _, err := r.run.Save(r.out.dir, r.run.Config.Train.KeepCheckpoints); err != nil {
 		return fail(exitOutput, err)
 	}
 	r.saved = step
@@ -140,8 +172,10 @@ func (r *report) finish(err error) error {
 // summary says how the run ended.
 func (r *report) summary() {
 	p := r.app.out.printf
-	if r.last.Step > 0 {
-		p("\n%s in %s, %s tokens/s\n", plural(r.last.Step, "step"), clock(r.seconds), count(rate(r.last.Tokens, r.seconds)))
+	if n := r.last.Step - r.first.Step; n > 0 {
+		p("\n%s in %s, %s tokens/s\n", plural(n, "step"), clock(r.seconds), count(rate(r.last.Tokens-r.first.Tokens, r.seconds)))
+	}
+	if r.last.Loss > 0 {
 		p("training loss    %.4f nats a token (last step)\n", r.last.Loss)
 	}
 	if r.eval != nil {

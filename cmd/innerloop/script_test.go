@@ -50,6 +50,9 @@ func TestScript(t *testing.T) {
 			"jsonlines": jsonLines,
 			"truncate":  truncate,
 			"patch":     patch,
+			"hostile":   hostile,
+			"retype":    retype,
+			"shard":     shard,
 		},
 	})
 }

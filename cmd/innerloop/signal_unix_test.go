@@ -54,7 +54,7 @@ func TestInterrupt(t *testing.T) {
 			if err := c.Wait(); !errors.As(err, &e) || e.ExitCode() != exitInterrupted {
 				t.Fatalf("%v, want exit code %d; standard error: %s", err, exitInterrupted, stderr)
 			}
-			if s := stderr.String(); !strings.HasPrefix(s, "innerloop: interrupted after step ") || !strings.HasSuffix(s, " of 1000000: its checkpoint is in "+dir+"\n") {
+			if s := stderr.String(); !strings.HasPrefix(s, "innerloop: interrupted after step ") || !strings.HasSuffix(s, " of 1000000: to go on: innerloop train --resume "+dir+"\n") {
 				t.Errorf("standard error %q", s)
 			}
 			if b, err := os.ReadFile(filepath.Join(dir, metricsFile)); err != nil || !bytes.HasSuffix(b, []byte("}\n")) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -20,15 +21,44 @@ import (
 
 // trainFlags are the options of train.
 type trainFlags struct {
-	config   configFlags
-	device   deviceFlags
-	data     string
-	out      string
-	seed     uint64
-	steps    int
-	force    bool
-	noSample bool
-	quiet    bool
+	config    configFlags
+	device    deviceFlags
+	data      string
+	out       string
+	seed      uint64
+	steps     int
+	resume    resumeFlag
+	stopAfter int
+	force     bool
+	noSample  bool
+	quiet     bool
+}
+
+// resumeFlag is a flag that may have a folder: --resume, --resume=DIR.
+type resumeFlag struct {
+	on  bool
+	dir string
+}
+
+// String implements pflag.Value.
+func (f *resumeFlag) String() string { return f.dir }
+
+// Type implements pflag.Value: the value may be left out.
+func (f *resumeFlag) Type() string { return "bool" }
+
+// Set implements pflag.Value.
+func (f *resumeFlag) Set(s string) error {
+	switch s {
+	case "true":
+		f.on = true
+	case "false":
+		f.on = false
+	case "":
+		return errors.New("empty, want a folder")
+	default:
+		f.on, f.dir = true, s
+	}
+	return nil
 }
 
 func (a *app) trainCommand() *cobra.Command {
@@ -40,19 +70,40 @@ func (a *app) trainCommand() *cobra.Command {
 
 The folder --out gets
   config.toml        the whole configuration of the run: --config takes it to run the same again
-  metrics.jsonl      a line a step, and a line a validation
-  model.safetensors  the weights, written whole or not at all
+  metrics.jsonl      a line a step, and a line a validation; events.out.tfevents.* is the same for TensorBoard
+  model.safetensors  the newest weights, written whole or not at all
   config.json        the model's configuration, for this program and the official PyTorch code
+  checkpoints        what --resume goes on from; train.save_every says how often, train.keep_checkpoints how many
 
-One seed on one device gives one model, byte for byte. SIGINT and SIGTERM end the run after its step with a checkpoint
-and exit code 7; a second signal ends it at once.`,
+One seed on one device gives one model, byte for byte, in one go or in parts. SIGINT and SIGTERM end the run after its
+step with a checkpoint and exit code 7; a second signal ends it at once.
+
+--resume goes on from the newest whole checkpoint of a run that was stopped or killed, with the run's own config.toml.
+--steps, --set and --device change it; a checkpoint of another model or seed is refused.`,
 		Example: `  innerloop train
   innerloop train --data book.txt --steps 1000 --out runs/book
   innerloop train --config configs/opticks.toml --data opticks.txt --seed 1 --out runs/opticks
+  innerloop train --out runs/long --set train.save_every=100 --stop-after 500
+  innerloop train --resume runs/long
   innerloop train --set model.hidden_size=256 --set train.lr=1e-3 --device cpu`,
-		Args:              noArgs,
-		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE:              func(c *cobra.Command, _ []string) error { return a.train(c, f) },
+		Args: func(c *cobra.Command, args []string) error {
+			if f.resume.on && f.resume.dir == "" && len(args) == 1 { // --resume DIR
+				return nil
+			}
+			return noArgs(c, args)
+		},
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			if f.resume.on && f.resume.dir == "" {
+				return nil, cobra.ShellCompDirectiveFilterDirs
+			}
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				f.resume.dir = args[0]
+			}
+			return a.train(c, f)
+		},
 	}
 	fl := c.Flags()
 	f.config.add(c)
@@ -61,6 +112,9 @@ and exit code 7; a second signal ends it at once.`,
 	fl.Uint64Var(&f.seed, "seed", 0, "seed `N` for initial weights, batches and samples (default: the configuration's)")
 	fl.IntVar(&f.steps, "steps", 0, "make `N` training steps (default: the configuration's)")
 	fl.StringVar(&f.out, "out", "", "folder `DIR` for the run's files (default: runs/TEXT-DATE-TIME)")
+	fl.Var(&f.resume, "resume", "go on with the run in `DIR`, or in that of --out")
+	fl.Lookup("resume").NoOptDefVal = "true"
+	fl.IntVar(&f.stopAfter, "stop-after", 0, "stop after `N` more steps, with a checkpoint: --resume goes on")
 	fl.BoolVar(&f.force, "force", false, "replace the run that --out holds")
 	fl.BoolVar(&f.noSample, "no-sample", false, "generate no samples at the end")
 	fl.BoolVar(&f.quiet, "quiet", false, "print nothing but the folder's name at the end; no samples")
@@ -91,24 +145,100 @@ func (f *trainFlags) resolve(c *cobra.Command) (train.Config, error) {
 	if f.device.name != "" {
 		cfg.Device = f.device.name
 	}
+	if c.Flags().Changed("stop-after") && f.stopAfter < 1 {
+		return cfg, failf(exitUsage, "--stop-after %d, want at least 1", f.stopAfter)
+	}
+	if c.Flags().Changed("out") && f.out == "" {
+		return cfg, failf(exitUsage, "--out: empty, want a folder")
+	}
 	return cfg, fail(exitUsage, cfg.Validate())
+}
+
+// findRun makes --out and --config name the run that --resume goes on with.
+func (f *trainFlags) findRun() error {
+	switch {
+	case f.force:
+		return failf(exitUsage, "--resume and --force: want one of them")
+	case f.config.file != "":
+		return failf(exitUsage, "--resume and --config: a run goes on with its own configuration, single values of which --set changes")
+	case f.resume.dir != "" && f.out != "" && filepath.Clean(f.resume.dir) != filepath.Clean(f.out):
+		return failf(exitUsage, "--resume %s and --out %s: a run goes on in its own folder", f.resume.dir, f.out)
+	case f.resume.dir != "":
+		f.out = f.resume.dir
+	case f.out == "":
+		return failf(exitUsage, "--resume: which run? Want its folder, as in innerloop train --resume runs/book; innerloop runs lists them")
+	}
+	f.config.file = filepath.Join(f.out, runConfigFile)
+	_, err := train.Load(f.config.file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return failf(exitData, "%s: no run to go on with: it has no %s", f.out, runConfigFile)
+	}
+	return fail(exitData, err)
 }
 
 func (a *app) train(c *cobra.Command, f trainFlags) (err error) {
 	// All that can be wrong with the inputs comes first: bad input leaves nothing behind.
+	if f.resume.on {
+		if err := f.findRun(); err != nil {
+			return err
+		}
+	}
 	cfg, err := f.resolve(c)
 	if err != nil {
 		return err
 	}
-	if c.Flags().Changed("out") && f.out == "" {
-		return failf(exitUsage, "--out: empty, want a folder")
-	}
 	if f.out == "" {
 		f.out = newName(cfg.Data.File, time.Now())
 	}
-	if err := checkFolder(f.out, f.force); err != nil {
+	var from *train.Checkpoint
+	if f.resume.on {
+		out := &folder{dir: f.out}
+		if out.lock, err = lockFolder(f.out); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, out.close()) }()
+		if from, err = a.newest(f.out, cfg.Train.Steps); err != nil {
+			return err
+		}
+		return a.trainIn(c, f, cfg, from, out)
+	}
+	if err := checkFolder(f.out, f.force); exitCode(err) == exitUsage {
+		return failf(exitUsage, "%w, or --resume to go on with it", err)
+	} else if err != nil {
 		return err
 	}
+	return a.trainIn(c, f, cfg, nil, nil)
+}
+
+// newest finds the checkpoint that a run goes on from, and cleans its folder; nil is a run that was ended before it made
+// one.
+func (a *app) newest(dir string, steps int) (*train.Checkpoint, error) {
+	if err := train.Clean(dir); err != nil {
+		return nil, fail(exitOutput, err)
+	}
+	at, damaged, err := train.Latest(dir)
+	for _, d := range damaged {
+		fmt.Fprintf(a.err, "innerloop: passed over a damaged checkpoint: %s\n", oneLine(d))
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		_, weights := os.Lstat(filepath.Join(dir, model.WeightsFile))
+		if len(damaged) == 0 && weights != nil {
+			return nil, nil
+		}
+		return nil, failf(exitData, "%s: no whole checkpoint to go on from", filepath.Join(dir, train.CheckpointsDir))
+	}
+	if err != nil {
+		return nil, fail(exitData, err)
+	}
+	if at.Step > steps {
+		return nil, failf(exitUsage, "%s: the run is at step %d, past the %d that are asked for: --steps takes more", dir, at.Step, steps)
+	}
+	return &at, nil
+}
+
+// trainIn trains with a configuration: where out is not nil, on with the run in that folder, from a checkpoint if there
+// is one.
+func (a *app) trainIn(c *cobra.Command, f trainFlags, cfg train.Config, from *train.Checkpoint, out *folder) (err error) {
 	text, err := train.Corpus(cfg.Data)
 	if err != nil {
 		return fail(exitData, err)
@@ -132,21 +262,49 @@ func (a *app) train(c *cobra.Command, f trainFlags) (err error) {
 		return fail(exitUsage, err) // the device's errors have their own code: this one is the configuration's
 	}
 	defer run.Close()
-	out, err := createFolder(f.out, cfg)
+	if from != nil {
+		run.OtherText = c.Flags().Changed("data")
+		if err := run.Restore(*from); errors.Is(err, train.ErrOtherText) {
+			return failf(exitData, "%w: %s has changed since; with --data the run goes on with it all the same", err, text.Name())
+		} else if err != nil {
+			return fail(exitUsage, err)
+		}
+	}
+	var before past
+	if out != nil {
+		before, err = out.resume(cfg, run.Step())
+	} else if out, err = createFolder(f.out, cfg); err == nil {
+		defer func() { err = errors.Join(err, out.close()) }()
+	}
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, out.close()) }()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // the next signal is the system's again: it kills
 
+	started := run.Step()
+	finished := from != nil && started == cfg.Train.Steps
 	if !f.quiet {
 		a.header(cfg, dev, run, text, trainPart, val, f.out)
+		switch {
+		case finished:
+			a.out.printf("the run is complete: it made all of its %s; --steps N makes it longer\n", plural(started, "step"))
+		case from != nil:
+			a.out.printf("going on after step %d of %d\n\n", started, cfg.Train.Steps)
+		case f.resume.on:
+			a.out.printf("the run was ended before its first checkpoint: it begins anew\n\n")
+		}
 	}
-	r := newReport(a, run, dev, out, f.quiet)
-	err = run.Train(ctx, r)
+	r := newReport(a, run, out, before, f.quiet)
+	if f.stopAfter > 0 {
+		run.StopAt = started + f.stopAfter
+	}
+	err = r.catchUp(ctx, from != nil)
+	if err == nil {
+		err = run.Train(ctx, r)
+	}
 	if err := r.finish(err); err != nil {
 		return err
 	}
@@ -155,7 +313,11 @@ func (a *app) train(c *cobra.Command, f trainFlags) (err error) {
 		return nil
 	}
 	r.summary()
-	if f.noSample || cfg.Sample.Tokens == 0 {
+	if run.Step() < cfg.Train.Steps {
+		a.out.printf("stopped after step %d of %d; to go on: innerloop train --resume %s\n", run.Step(), cfg.Train.Steps, f.out)
+		return nil
+	}
+	if finished || f.noSample || cfg.Sample.Tokens == 0 {
 		return nil
 	}
 	err = a.samples(ctx, cfg, run.Model, dev)
@@ -209,7 +371,7 @@ func (a *app) samples(ctx context.Context, cfg train.Config, m *model.LM, dev *d
 
 // interrupted is the error of a run that a signal ended.
 func interrupted(step, steps int, dir string) error {
-	return failf(exitInterrupted, "interrupted after step %d of %d: its checkpoint is in %s", step, steps, dir)
+	return failf(exitInterrupted, "interrupted after step %d of %d: to go on: innerloop train --resume %s", step, steps, dir)
 }
 
 // diverged adds to a NonFiniteError where the last good weights are.

@@ -18,7 +18,7 @@ func WriteFileAtomic(path string, perm fs.FileMode, write func(io.Writer) error)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, diskError(err))
 	}
-	defer f.Cleanup() // does nothing once replaced
+	defer f.Cleanup() //nolint:errcheck // does nothing once replaced
 	b := bufio.NewWriterSize(f, 1<<16)
 	err = write(b)
 	if err == nil {
@@ -43,7 +43,7 @@ type pending interface {
 // diskError strips the file name from err, which would be the temporary one or
 // repeat what the caller prepends.
 func diskError(err error) error {
-	switch e := err.(type) { // not errors.As: a callback's own context stays
+	switch e := err.(type) { //nolint:errorlint // not errors.As: a callback's own context stays
 	case *fs.PathError:
 		return fmt.Errorf("%s: %w", e.Op, e.Err)
 	case *os.LinkError:

@@ -39,7 +39,7 @@ func Open(path string) (*File, error) {
 	}
 	file, err := NewReader(f, st.Size(), path)
 	if err != nil {
-		f.Close()
+		f.Close() //nolint:errcheck // err is what matters
 		return nil, err
 	}
 	file.closer = f

@@ -57,7 +57,7 @@ func parseHeader(header []byte, dataLen int64) (map[string]string, []Info, error
 	}
 	if _, err := p.dec.ReadToken(); err == nil {
 		return nil, nil, fmt.Errorf("header has more after its closing brace at byte %d, want only spaces", 8+p.dec.InputOffset()-1)
-	} else if err != io.EOF {
+	} else if !errors.Is(err, io.EOF) {
 		return nil, nil, p.explain(err)
 	}
 	return metadata, infos, checkLayout(infos, dataLen)
@@ -113,17 +113,17 @@ type headerParser struct{ dec *jsontext.Decoder }
 
 // explain turns a JSON error into one short line; other errors pass.
 func (p headerParser) explain(err error) error {
-	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return errors.New("header is not valid JSON: it ends too early")
 	}
 	var syntax *jsontext.SyntacticError
 	if !errors.As(err, &syntax) {
 		return err
 	}
-	if syntax.Err == jsontext.ErrDuplicateName {
+	if errors.Is(syntax, jsontext.ErrDuplicateName) {
 		return fmt.Errorf("header has the key %s twice", quote(syntax.JSONPointer.LastToken()))
 	}
-	return fmt.Errorf("header is not valid JSON at byte %d: %.120s", 8+syntax.ByteOffset, syntax.Err)
+	return fmt.Errorf("header is not valid JSON at byte %d: %.120s", 8+syntax.ByteOffset, syntax.Err.Error())
 }
 
 // object reads an object, calling member at each value.
@@ -194,8 +194,8 @@ func (p headerParser) text(place string) (string, error) {
 	return tok.String(), nil
 }
 
-// numbers reads an array of at most limit whole numbers from 0 to max.
-func (p headerParser) numbers(place string, limit int, max uint64) ([]int64, error) {
+// numbers reads an array of at most limit whole numbers from 0 to most.
+func (p headerParser) numbers(place string, limit int, most uint64) ([]int64, error) {
 	if err := p.want('[', place, "an array of whole numbers"); err != nil {
 		return nil, err
 	}
@@ -212,8 +212,8 @@ func (p headerParser) numbers(place string, limit int, max uint64) ([]int64, err
 			return nil, err
 		}
 		v, err := strconv.ParseUint(string(raw), 10, 64) // digits only: no sign, fraction or exponent
-		if err != nil || v > max {
-			return nil, fmt.Errorf("%s[%d] is %.40s, want a whole number from 0 to %d", place, len(out), raw, max)
+		if err != nil || v > most {
+			return nil, fmt.Errorf("%s[%d] is %.40s, want a whole number from 0 to %d", place, len(out), raw, most)
 		}
 		if len(out) == limit {
 			return nil, fmt.Errorf("%s has more than %d numbers", place, limit)

@@ -24,8 +24,8 @@ func lying(n uint64, rest string) []byte {
 }
 
 // one is the header entry of an F32 [2 2] tensor "a" with some text replaced.
-func one(old, new string) string {
-	return strings.Replace(`{"a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]}}`, old, new, 1)
+func one(old, text string) string {
+	return strings.Replace(`{"a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]}}`, old, text, 1)
 }
 
 // two is a header of U8 tensors "a" and "b" at the given offsets.
@@ -120,7 +120,7 @@ func TestHostileMemory(t *testing.T) {
 	var before, after runtime.MemStats
 	for _, h := range hostile {
 		runtime.ReadMemStats(&before)
-		Parse(h.file)
+		_, _ = Parse(h.file)
 		runtime.ReadMemStats(&after)
 		if n := after.TotalAlloc - before.TotalAlloc; n > 256<<10 {
 			t.Errorf("%s: a file of %d bytes took %d bytes of memory", h.name, len(h.file), n)

@@ -39,7 +39,7 @@ func (f format) encode(t *testing.T, v float32) uint16 {
 // above it, rounds as IEEE 754 says; both signs.
 func TestHalfRoundingExhaustive(t *testing.T) {
 	for _, f := range formats {
-		for c := uint16(0); c < f.inf; c++ {
+		for c := range f.inf {
 			v := float32(f.value(c))
 			next := f.value(c)
 			if c+1 < f.inf {
@@ -72,7 +72,7 @@ func TestHalfRoundingExhaustive(t *testing.T) {
 func TestHalfDecode(t *testing.T) {
 	for _, f := range formats {
 		data := make([]byte, 0, 2*int(f.inf))
-		for c := uint16(0); c < f.inf; c++ {
+		for c := range f.inf {
 			data = binary.LittleEndian.AppendUint16(data, c)
 		}
 		file, err := Parse(mustWrite(t, nil, []Tensor{{"x", f.dtype, []int{int(f.inf)}, data}}))
@@ -87,7 +87,7 @@ func TestHalfDecode(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for c := uint16(0); c < f.inf; c++ {
+		for c := range f.inf {
 			if want := f.value(c); float64(v32[c]) != want || v64[c] != want {
 				t.Fatalf("%s: code %#x gives %g and %g, want %g", f.dtype, c, v32[c], v64[c], want)
 			}

@@ -101,8 +101,9 @@ func Float32As(dtype DType, name string, shape []int, values []float32) (Tensor,
 	switch dtype {
 	case F64, F32, F16, BF16:
 		return Tensor{name, dtype, slices.Clone(shape), appendFloat32s(nil, dtype, values)}, nil
+	default:
+		return Tensor{}, fmt.Errorf("safetensors: tensor %s: dtype %s, want F64, F32, F16 or BF16", quote(name), quote(string(dtype)))
 	}
-	return Tensor{}, fmt.Errorf("safetensors: tensor %s: dtype %s, want F64, F32, F16 or BF16", quote(name), quote(string(dtype)))
 }
 
 // appendFloat32s encodes values as the float type dtype.
@@ -126,6 +127,8 @@ func appendFloat32s(dst []byte, dtype DType, values []float32) []byte {
 		for _, v := range values {
 			dst = le.AppendUint16(dst, bfloat16(v))
 		}
+	default:
+		panic("safetensors: " + string(dtype) + " is no float type")
 	}
 	return dst
 }
@@ -160,6 +163,8 @@ func decodeFloats[T float32 | float64](dst []T, dtype DType, src []byte) {
 		for i := range dst {
 			dst[i] = T(math.Float32frombits(uint32(le.Uint16(src[2*i:])) << 16))
 		}
+	default:
+		panic("safetensors: " + string(dtype) + " is no float type")
 	}
 }
 
@@ -186,6 +191,8 @@ func decodeInts(dst []int64, dtype DType, src []byte) int {
 			dst[i] = int64(int8(src[i]))
 		case U8:
 			dst[i] = int64(src[i])
+		default:
+			panic("safetensors: " + string(dtype) + " is no integer type")
 		}
 	}
 	return -1

@@ -2,6 +2,7 @@ package safetensors
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -187,7 +188,7 @@ func encode(metadata map[string]string, infos []Info) ([]byte, []int, error) {
 // check is the size of a tensor's data in bytes, or what is wrong with it.
 func check(t Info) (int64, error) {
 	if t.Name == metadataKey {
-		return 0, fmt.Errorf("the name is reserved for metadata")
+		return 0, errors.New("the name is reserved for metadata")
 	}
 	return byteSize(t.DType, t.Shape)
 }

@@ -121,7 +121,13 @@ func TestWriteFileAtomic(t *testing.T) {
 				t.Error("the panic was swallowed")
 			}
 		}()
-		WriteFileAtomic(path, 0o600, func(w io.Writer) error { io.WriteString(w, long); panic("bug") })
+		err := WriteFileAtomic(path, 0o600, func(w io.Writer) error {
+			if _, err := io.WriteString(w, long); err != nil {
+				return err
+			}
+			panic("bug")
+		})
+		t.Error(err)
 	}()
 	checkContent(t, path, "old")
 	onlyFiles(t, dir, "config.json")

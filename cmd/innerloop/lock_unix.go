@@ -1,0 +1,30 @@
+//go:build unix
+
+package main
+
+import (
+	"errors"
+	"io"
+	"os"
+	"syscall"
+	"time"
+)
+
+// lockFolder keeps other processes' runs out of a folder until it is closed or the process ends, however it ends. It
+// leaves no file. A file system that knows no locks is no error.
+func lockFolder(dir string) (io.Closer, error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, failf(exitOutput, "%s: %w", dir, cause(err))
+	}
+	for end := time.Now().Add(3 * time.Second); ; time.Sleep(50 * time.Millisecond) { // one that was killed may still be ending
+		err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
+			return d, nil
+		}
+		if time.Now().After(end) {
+			d.Close() //nolint:errcheck // was only read
+			return nil, failf(exitOutput, "%s: another process is training this run", dir)
+		}
+	}
+}

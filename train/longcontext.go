@@ -1,0 +1,135 @@
+package train
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"innerloop/data"
+	"innerloop/model"
+	"innerloop/prog"
+)
+
+// firstBucket is how many positions the first bucket of a ContextLoss holds; each next one doubles the position.
+const firstBucket = 16
+
+// Bucket is the mean loss of the tokens that stand at some positions of their windows, the window's first token being
+// at 0: a position is the number of tokens that the model has read when it predicts.
+type Bucket struct {
+	From        int     `json:"from"` // 1, 17, 33, 65, ...
+	To          int     `json:"to"`   // included: 16, 32, 64, 128, ..., the last at most Context-1
+	Tokens      int     `json:"tokens"`
+	Loss        float64 `json:"loss"` // nats a token
+	BitsPerByte float64 `json:"bits_per_byte"`
+}
+
+// ContextLoss is the loss of windows of a text against position: a model that uses its context goes on falling.
+type ContextLoss struct {
+	Context     int      `json:"context"` // N, tokens of a window
+	Chunk       int      `json:"chunk"`   // tokens that were read at once
+	Windows     int      `json:"windows"`
+	Tokens      int      `json:"tokens"` // predicted: all but the windows' first
+	Loss        float64  `json:"loss"`   // nats a token
+	BitsPerByte float64  `json:"bits_per_byte"`
+	Buckets     []Bucket `json:"positions"`
+}
+
+// ContextChunk is the length of the pieces in which windows of n tokens are read: about chunk tokens, a multiple of the
+// mini-batch k, and none longer than it takes for n.
+func ContextChunk(n, chunk, k int) int {
+	up := func(x int) int { return (max(1, x) + k - 1) / k * k }
+	return min(up(chunk), up(n))
+}
+
+// ScoreContext scores the consecutive windows of n tokens of part, each read from its beginning in pieces of chunk
+// tokens (a multiple of the model's mini-batch) with the state carried from piece to piece, rows windows at a time. It
+// calls progress (nil: nobody) with the tokens done and their total after each piece, and ends with ctx's error when
+// ctx does. Loss does not depend on chunk and rows but by rounding.
+func ScoreContext(ctx context.Context, ex prog.Executor, m *model.LM, part data.Part, n, chunk, rows int, progress func(done, total int)) (ContextLoss, error) {
+	out := ContextLoss{Context: n, Chunk: chunk, Windows: part.Windows(n)}
+	if n < 2 || out.Windows == 0 {
+		return out, fmt.Errorf("train: %d bytes to score, want at least a window of context %d, of 2 tokens or more", part.Len(), n)
+	}
+	rows = max(1, min(rows, out.Windows))
+	step, err := model.NewEvalStep(m, rows, chunk, true)
+	if err != nil {
+		return out, err
+	}
+	defer step.Free(ex)
+	run, err := ex.Load(step.Program)
+	if err != nil {
+		return out, err
+	}
+	defer run.Close()
+
+	buckets := newBuckets(n)
+	sums := make([]float64, len(buckets))
+	windows := make([]uint32, rows*n)
+	for w := 0; w < out.Windows; w += rows {
+		live := min(rows, out.Windows-w)
+		for i := range live {
+			if err := part.Window(windows[i*n:(i+1)*n], w+i); err != nil {
+				return out, err
+			}
+		}
+		for at := 0; at < n; at += chunk {
+			if err := ctx.Err(); err != nil {
+				return out, err
+			}
+			fillPieces(step, windows, n, at, chunk)
+			losses, err := step.Losses(ex, run)
+			if err != nil {
+				return out, err
+			}
+			for i, bucket := at, 0; i < min(at+chunk, n-1); i++ {
+				for i+1 > buckets[bucket].To {
+					bucket++
+				}
+				for r := range live {
+					sums[bucket] += float64(losses[r*chunk+i-at])
+				}
+				buckets[bucket].Tokens += live
+			}
+			if progress != nil {
+				progress(w*n+live*min(at+chunk, n), out.Windows*n)
+			}
+		}
+	}
+	var sum float64
+	for i := range buckets {
+		b := &buckets[i]
+		b.Loss = sums[i] / float64(b.Tokens)
+		b.BitsPerByte = b.Loss / math.Ln2
+		sum += sums[i]
+		out.Tokens += b.Tokens
+	}
+	out.Loss, out.Buckets = sum/float64(out.Tokens), buckets
+	out.BitsPerByte = out.Loss / math.Ln2
+	return out, nil
+}
+
+// fillPieces gives step the tokens at to at+chunk of each window of n tokens. Past a window's end it reads zeros, whose
+// losses nobody looks at.
+func fillPieces(step *model.EvalStep, windows []uint32, n, at, chunk int) {
+	ids, pos, next := step.IDs(), step.Positions(), step.Next()
+	for r := range next {
+		row, window := ids[r*chunk:(r+1)*chunk], windows[r*n:(r+1)*n]
+		clear(row[copy(row, window[at:]):])
+		for i := range row {
+			pos[r*chunk+i] = uint32(at + i)
+		}
+		next[r] = data.IgnoreIndex
+		if at+chunk < n {
+			next[r] = window[at+chunk]
+		}
+	}
+}
+
+// newBuckets are the buckets of the positions 1 to n-1.
+func newBuckets(n int) []Bucket {
+	var bs []Bucket
+	for from, to := 1, firstBucket; from < n; from, to = to+1, 2*to {
+		bs = append(bs, Bucket{From: from, To: min(to, n-1)})
+	}
+	return bs
+}
