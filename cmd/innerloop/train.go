@@ -78,8 +78,9 @@ The folder --out gets
 One seed on one device gives one model, byte for byte, in one go or in parts. SIGINT and SIGTERM end the run after its
 step with a checkpoint and exit code 7; a second signal ends it at once.
 
---resume goes on from the newest whole checkpoint of a run that was stopped or killed, with the run's own config.toml.
---steps, --set and --device change it; a checkpoint of another model or seed is refused.`,
+--resume goes on from the newest whole checkpoint of a run that was stopped or killed, with the run's own config.toml
+unless --config names another: the command that began a run goes on with it once --resume is added. --steps, --set and
+--device change it; a checkpoint of another model or seed is refused.`,
 		Example: `  innerloop train
   innerloop train --data book.txt --steps 1000 --out runs/book
   innerloop train --config configs/opticks.toml --data opticks.txt --seed 1 --out runs/opticks
@@ -154,13 +155,11 @@ func (f *trainFlags) resolve(c *cobra.Command) (train.Config, error) {
 	return cfg, fail(exitUsage, cfg.Validate())
 }
 
-// findRun makes --out and --config name the run that --resume goes on with.
+// findRun makes --out name the run that --resume goes on with, and --config, where it is not given, the run's own.
 func (f *trainFlags) findRun() error {
 	switch {
 	case f.force:
 		return failf(exitUsage, "--resume and --force: want one of them")
-	case f.config.file != "":
-		return failf(exitUsage, "--resume and --config: a run goes on with its own configuration, single values of which --set changes")
 	case f.resume.dir != "" && f.out != "" && filepath.Clean(f.resume.dir) != filepath.Clean(f.out):
 		return failf(exitUsage, "--resume %s and --out %s: a run goes on in its own folder", f.resume.dir, f.out)
 	case f.resume.dir != "":
@@ -168,8 +167,11 @@ func (f *trainFlags) findRun() error {
 	case f.out == "":
 		return failf(exitUsage, "--resume: which run? Want its folder, as in innerloop train --resume runs/book; innerloop runs lists them")
 	}
-	f.config.file = filepath.Join(f.out, runConfigFile)
-	_, err := train.Load(f.config.file)
+	own := filepath.Join(f.out, runConfigFile)
+	if f.config.file == "" {
+		f.config.file = own
+	}
+	_, err := train.Load(own)
 	if errors.Is(err, fs.ErrNotExist) {
 		return failf(exitData, "%s: no run to go on with: it has no %s", f.out, runConfigFile)
 	}
