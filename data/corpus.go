@@ -118,6 +118,15 @@ func (p Part) Windows(seqLen int) int {
 	return len(p.text) / seqLen
 }
 
+// Read fills dst with the tokens from at on. A dst that reaches outside the part is an error.
+func (p Part) Read(dst []uint32, at int) error {
+	if at < 0 || at+len(dst) > p.Len() {
+		return fmt.Errorf("data: %s: %d tokens at %d, want them within %d", p.name, len(dst), at, p.Len())
+	}
+	p.copy(dst, at)
+	return nil
+}
+
 // Window fills dst ([L]) with window i of length L, tokens i*L to (i+1)*L, each
 // window being scored on its own. i outside [0, Windows(L)) is an error.
 func (p Part) Window(dst []uint32, i int) error {

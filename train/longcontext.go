@@ -26,6 +26,7 @@ type Bucket struct {
 // ContextLoss is the loss of windows of a text against position: a model that uses its context goes on falling.
 type ContextLoss struct {
 	Context     int      `json:"context"` // N, tokens of a window
+	Stride      int      `json:"stride"`  // tokens between the beginnings of windows
 	Chunk       int      `json:"chunk"`   // tokens that were read at once
 	Windows     int      `json:"windows"`
 	Tokens      int      `json:"tokens"` // predicted: all but the windows' first
@@ -41,13 +42,30 @@ func ContextChunk(n, chunk, k int) int {
 	return min(up(chunk), up(n))
 }
 
-// ScoreContext scores the consecutive windows of n tokens of part, each read from its beginning in pieces of chunk
-// tokens (a multiple of the model's mini-batch) with the state carried from piece to piece, rows windows at a time. It
-// calls progress (nil: nobody) with the tokens done and their total after each piece, and ends with ctx's error when
-// ctx does. Loss does not depend on chunk and rows but by rounding.
-func ScoreContext(ctx context.Context, ex prog.Executor, m *model.LM, part data.Part, n, chunk, rows int, progress func(done, total int)) (ContextLoss, error) {
-	out := ContextLoss{Context: n, Chunk: chunk, Windows: part.Windows(n)}
-	if n < 2 || out.Windows == 0 {
+// ContextOptions say how ScoreContext reads a text.
+type ContextOptions struct {
+	Context int // N, tokens of a window
+	// Stride is the number of tokens between the beginnings of windows; 0 means N. With windows that overlap almost every
+	// position sees almost all of the text, so that positions differ in what was read before, and hardly in what is read.
+	Stride int
+	Chunk  int // tokens read at once, a multiple of the model's mini-batch; see ContextChunk
+	Rows   int // windows read side by side
+}
+
+// ScoreContext scores windows of part, each read from its beginning in pieces of o.Chunk tokens with the state carried
+// from piece to piece. It calls progress (nil: nobody) with the tokens done and their total after each piece, and ends
+// with ctx's error when ctx does. Loss does not depend on Chunk and Rows but by rounding.
+func ScoreContext(ctx context.Context, ex prog.Executor, m *model.LM, part data.Part, o ContextOptions, progress func(done, total int)) (ContextLoss, error) {
+	n, chunk, rows := o.Context, o.Chunk, o.Rows
+	stride := o.Stride
+	if stride <= 0 {
+		stride = n
+	}
+	out := ContextLoss{Context: n, Stride: stride, Chunk: chunk}
+	if n >= 2 && part.Len() >= n {
+		out.Windows = (part.Len()-n)/stride + 1
+	}
+	if out.Windows == 0 {
 		return out, fmt.Errorf("train: %d bytes to score, want at least a window of context %d, of 2 tokens or more", part.Len(), n)
 	}
 	rows = max(1, min(rows, out.Windows))
@@ -68,7 +86,7 @@ func ScoreContext(ctx context.Context, ex prog.Executor, m *model.LM, part data.
 	for w := 0; w < out.Windows; w += rows {
 		live := min(rows, out.Windows-w)
 		for i := range live {
-			if err := part.Window(windows[i*n:(i+1)*n], w+i); err != nil {
+			if err := part.Read(windows[i*n:(i+1)*n], (w+i)*stride); err != nil {
 				return out, err
 			}
 		}

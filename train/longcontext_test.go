@@ -44,8 +44,9 @@ func TestScoreContext(t *testing.T) {
 	defer ex.Close()
 	for _, kind := range []string{"linear", "mlp"} {
 		m, part := contextModel(t, ex, kind)
-		for _, n := range []int{2, 17, 33, 50, 64} {
-			windows := part.Windows(n)
+		for _, ns := range [][2]int{{2, 2}, {17, 17}, {33, 20}, {50, 50}, {64, 37}} {
+			n, stride := ns[0], ns[1]
+			windows := (part.Len()-n)/stride + 1
 			step, err := model.NewEvalStep(m, windows, n, false)
 			if err != nil {
 				t.Fatal(err)
@@ -55,7 +56,7 @@ func TestScoreContext(t *testing.T) {
 				t.Fatal(err)
 			}
 			for w := range windows {
-				if err := part.Window(step.IDs()[w*n:(w+1)*n], w); err != nil {
+				if err := part.Read(step.IDs()[w*n:(w+1)*n], w*stride); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -66,7 +67,7 @@ func TestScoreContext(t *testing.T) {
 			for _, shape := range [][2]int{{4, 1}, {12, 3}, {16, 100}, {128, 2}} {
 				chunk := train.ContextChunk(n, shape[0], m.Config.MiniBatchSize)
 				done := 0
-				got, err := train.ScoreContext(context.Background(), ex, m, part, n, chunk, shape[1], func(d, total int) {
+				got, err := train.ScoreContext(context.Background(), ex, m, part, train.ContextOptions{Context: n, Stride: stride, Chunk: chunk, Rows: shape[1]}, func(d, total int) {
 					if d <= done || d > total || total != windows*n {
 						t.Errorf("progress %d of %d after %d", d, total, done)
 					}
@@ -109,7 +110,7 @@ func TestScoreContextRefuses(t *testing.T) {
 	m, part := contextModel(t, ex, "linear")
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := train.ScoreContext(ended, ex, m, part, 8, 4, 1, nil); !errors.Is(err, context.Canceled) {
+	if _, err := train.ScoreContext(ended, ex, m, part, train.ContextOptions{Context: 8, Chunk: 4, Rows: 1}, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("ended context: got %v", err)
 	}
 	for _, c := range []struct {
@@ -120,7 +121,7 @@ func TestScoreContextRefuses(t *testing.T) {
 		{1, 4, "train: 800 bytes to score, want at least a window of context 1, of 2 tokens or more"},
 		{32, 6, "model: sequences of 6 tokens, want a multiple of mini_batch_size 4 where the state goes on from one to the next"},
 	} {
-		if _, err := train.ScoreContext(context.Background(), ex, m, part, c.n, c.chunk, 1, nil); err == nil || err.Error() != c.want {
+		if _, err := train.ScoreContext(context.Background(), ex, m, part, train.ContextOptions{Context: c.n, Chunk: c.chunk, Rows: 1}, nil); err == nil || err.Error() != c.want {
 			t.Errorf("got %v, want %s", err, c.want)
 		}
 	}

@@ -24,6 +24,7 @@ type evalFlags struct {
 	data     string
 	seqLen   int
 	context  int
+	stride   int
 	fraction float64
 	all      bool
 	json     bool
@@ -51,7 +52,8 @@ alone. Text, held-out part and length are by default those that the run trained 
 
 --context N asks whether the model goes on learning with position: windows of N bytes are each read from their beginning
 with the state carried along, in pieces of --seq-len bytes, and the loss is shown against position. N may be far longer
-than what the model trained on.
+than what the model trained on. The windows overlap (--stride), so that every position sees almost all of the text, and
+positions differ in what was read before.
 
 Tokens are bytes, so the loss in nats a token divided by ln 2 is bits a byte. That also holds for a model with a larger
 vocabulary as long as it was trained on bytes.`,
@@ -67,6 +69,7 @@ vocabulary as long as it was trained on bytes.`,
 	fl.StringVar(&f.data, "data", "", "text to score: any `FILE` (default: the run's)")
 	fl.IntVar(&f.seqLen, "seq-len", 0, "windows of `N` bytes (default: the run's)")
 	fl.IntVar(&f.context, "context", 0, "show the loss against position in windows of `N` bytes")
+	fl.IntVar(&f.stride, "stride", 0, "begin a window of --context every `N` bytes (default: an eighth of it)")
 	fl.Float64Var(&f.fraction, "val-fraction", 0, "score the last part of the text, `F` of it, as in 0.1 (default: the run's)")
 	fl.BoolVar(&f.all, "all", false, "score the whole text")
 	fl.BoolVar(&f.json, "json", false, "print one JSON object")
@@ -98,6 +101,9 @@ func (f *evalFlags) settings(c *cobra.Command) (train.Config, error) {
 	}
 	if fl.Changed("context") && (f.context < 2 || f.context > 1<<24) {
 		return cfg, failf(exitUsage, "--context %d, want 2 to %d", f.context, 1<<24)
+	}
+	if fl.Changed("stride") && (f.context == 0 || f.stride < 1 || f.stride > f.context) {
+		return cfg, failf(exitUsage, "--stride %d, want 1 to --context %d", f.stride, f.context)
 	}
 	if fl.Changed("val-fraction") {
 		cfg.Data.ValFraction = f.fraction
@@ -216,7 +222,11 @@ func (r *evalResult) print(a *app, dev *device, m *model.LM, how string) {
 // evalContext is eval --context: part's loss against position, rows windows at a time.
 func (a *app) evalContext(dev *device, m *model.LM, part data.Part, f evalFlags, rows int, r evalResult) error {
 	chunk := train.ContextChunk(f.context, r.SeqLen, m.Config.MiniBatchSize)
-	c, err := train.ScoreContext(context.Background(), dev, m, part, f.context, chunk, rows, nil)
+	stride := f.stride
+	if stride == 0 {
+		stride = max(1, f.context/8)
+	}
+	c, err := train.ScoreContext(context.Background(), dev, m, part, train.ContextOptions{Context: f.context, Stride: stride, Chunk: chunk, Rows: rows}, nil)
 	if err != nil {
 		return err
 	}
@@ -228,11 +238,12 @@ func (a *app) evalContext(dev *device, m *model.LM, part data.Part, f evalFlags,
 		return printJSON(a, struct {
 			evalResult
 			Context int            `json:"context"`
+			Stride  int            `json:"stride"`
 			Windows int            `json:"windows"`
 			Buckets []train.Bucket `json:"positions"`
-		}{r, c.Context, c.Windows, c.Buckets})
+		}{r, c.Context, c.Stride, c.Windows, c.Buckets})
 	}
-	r.print(a, dev, m, fmt.Sprintf("in %s of %s, read %s at a time", plural(c.Windows, "window"), count(c.Context), count(chunk)))
+	r.print(a, dev, m, fmt.Sprintf("in %s of %s, one every %s, read %s at a time", plural(c.Windows, "window"), count(c.Context), count(c.Stride), count(chunk)))
 	a.out.printf("\nloss of the tokens before which the model has read so many of their window:\n%s", contextTable(c.Buckets))
 	return nil
 }
