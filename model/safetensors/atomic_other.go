@@ -3,6 +3,7 @@
 package safetensors
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -23,9 +24,7 @@ func newPending(path string, perm fs.FileMode) (pending, error) {
 	}
 	// CreateTemp gives 0600. Where there are no permissions this changes nothing.
 	if err := os.Chmod(f.Name(), perm&^0o022); err != nil {
-		f.Close()
-		os.Remove(f.Name())
-		return nil, err
+		return nil, errors.Join(err, f.Close(), os.Remove(f.Name()))
 	}
 	return &plainPending{File: f, path: path}, nil
 }
@@ -35,7 +34,7 @@ func (p *plainPending) CloseAtomicallyReplace() error {
 		return err
 	}
 	p.closed = true
-	if err := p.File.Close(); err != nil {
+	if err := p.Close(); err != nil {
 		return err
 	}
 	if err := os.Rename(p.Name(), p.path); err != nil {
@@ -49,9 +48,10 @@ func (p *plainPending) Cleanup() error {
 	if p.done {
 		return nil
 	}
-	if !p.closed {
-		p.File.Close()
-	}
 	p.done = true
-	return os.Remove(p.Name())
+	var err error
+	if !p.closed {
+		err = p.Close()
+	}
+	return errors.Join(err, os.Remove(p.Name()))
 }
