@@ -21,6 +21,9 @@ type Bucket struct {
 	Tokens      int     `json:"tokens"`
 	Loss        float64 `json:"loss"` // nats a token
 	BitsPerByte float64 `json:"bits_per_byte"`
+	// Relative is the mean difference, in nats, of these losses to what the same tokens cost on average at all positions
+	// at which windows hold them: without it one would compare easy text with hard. 0 where windows do not overlap.
+	Relative float64 `json:"relative"`
 }
 
 // ContextLoss is the loss of windows of a text against position: a model that uses its context goes on falling.
@@ -83,6 +86,7 @@ func ScoreContext(ctx context.Context, ex prog.Executor, m *model.LM, part data.
 	buckets := newBuckets(n)
 	sums := make([]float64, len(buckets))
 	windows := make([]uint32, rows*n)
+	tokens := newTokenMeans(part.Len())
 	for w := 0; w < out.Windows; w += rows {
 		live := min(rows, out.Windows-w)
 		for i := range live {
@@ -104,7 +108,9 @@ func ScoreContext(ctx context.Context, ex prog.Executor, m *model.LM, part data.
 					bucket++
 				}
 				for r := range live {
-					sums[bucket] += float64(losses[r*chunk+i-at])
+					loss := float64(losses[r*chunk+i-at])
+					sums[bucket] += loss
+					tokens.add((w+r)*stride+i+1, loss)
 				}
 				buckets[bucket].Tokens += live
 			}
@@ -118,6 +124,7 @@ func ScoreContext(ctx context.Context, ex prog.Executor, m *model.LM, part data.
 		b := &buckets[i]
 		b.Loss = sums[i] / float64(b.Tokens)
 		b.BitsPerByte = b.Loss / math.Ln2
+		b.Relative = b.Loss - tokens.mean(*b, stride, out.Windows)
 		sum += sums[i]
 		out.Tokens += b.Tokens
 	}
@@ -150,4 +157,28 @@ func newBuckets(n int) []Bucket {
 		bs = append(bs, Bucket{From: from, To: min(to, n-1)})
 	}
 	return bs
+}
+
+// tokenMeans are the mean losses of a text's tokens, each over the windows that hold it.
+type tokenMeans struct {
+	sums   []float64
+	counts []int32
+}
+
+func newTokenMeans(n int) *tokenMeans { return &tokenMeans{make([]float64, n), make([]int32, n)} }
+
+func (m *tokenMeans) add(i int, loss float64) {
+	m.sums[i] += loss
+	m.counts[i]++
+}
+
+// mean is the mean, over the tokens that stand at b's positions of windows, of their mean losses.
+func (m *tokenMeans) mean(b Bucket, stride, windows int) float64 {
+	var sum float64
+	for w := range windows {
+		for i := w*stride + b.From; i <= w*stride+b.To; i++ {
+			sum += m.sums[i] / float64(m.counts[i])
+		}
+	}
+	return sum / float64(b.Tokens)
 }

@@ -80,7 +80,27 @@ func TestScoreContext(t *testing.T) {
 					t.Fatalf("context %d: %d done, %d windows, %d tokens, want %d, %d, %d", n, done, got.Windows, got.Tokens, windows*n, windows, windows*(n-1))
 				}
 				at := 1
+				// Relative: against each token's mean over the windows that hold it.
+				means := map[int][]float64{}
+				for w := range windows {
+					for i := 1; i < n; i++ {
+						means[w*stride+i] = append(means[w*stride+i], float64(losses[w*n+i-1]))
+					}
+				}
 				for _, b := range got.Buckets {
+					var relative float64
+					for w := range windows {
+						for i := b.From; i <= b.To; i++ {
+							var mean float64
+							for _, l := range means[w*stride+i] {
+								mean += l / float64(len(means[w*stride+i]))
+							}
+							relative += (float64(losses[w*n+i-1]) - mean) / float64(b.Tokens)
+						}
+					}
+					if math.Abs(b.Relative-relative) > 1e-4 || stride == n && math.Abs(b.Relative) > 1e-12 {
+						t.Fatalf("%s, context %d, stride %d: positions %d to %d: relative %.6f, want %.6f", kind, n, stride, b.From, b.To, b.Relative, relative)
+					}
 					var sum float64
 					count := 0
 					for ; at <= b.To; at++ {

@@ -244,27 +244,27 @@ func (a *app) evalContext(dev *device, m *model.LM, part data.Part, f evalFlags,
 		}{r, c.Context, c.Stride, c.Windows, c.Buckets})
 	}
 	r.print(a, dev, m, fmt.Sprintf("in %s of %s, one every %s, read %s at a time", plural(c.Windows, "window"), count(c.Context), count(c.Stride), count(chunk)))
-	a.out.printf("\nloss of the tokens before which the model has read so many of their window:\n%s", contextTable(c.Buckets))
+	a.out.printf("\nloss of the tokens before which the model has read so many of their window, and how it compares with what the same\ntokens cost at all positions (relative, nats):\n%s", contextTable(c.Buckets))
 	return nil
 }
 
 // chartWidth is the longest bar of a chart, in columns.
 const chartWidth = 32
 
-// contextTable prints buckets as a table with a bar for each: from one column at the lowest loss to chartWidth at the
-// highest, because against zero the differences would not be seen.
+// contextTable prints buckets as a table with a bar for each: from one column at the lowest relative loss to chartWidth
+// at the highest, because against zero the differences would not be seen.
 func contextTable(bs []train.Bucket) string {
-	rows := [][]string{{"read", "tokens", "nats", "bits/byte"}}
+	rows := [][]string{{"read", "tokens", "nats", "bits/byte", "relative"}}
 	lo, hi := math.Inf(1), math.Inf(-1)
 	for _, b := range bs {
-		rows = append(rows, []string{count(b.From) + "-" + count(b.To), count(b.Tokens), fmt.Sprintf("%.4f", b.Loss), fmt.Sprintf("%.4f", b.BitsPerByte)})
-		lo, hi = min(lo, b.Loss), max(hi, b.Loss)
+		rows = append(rows, []string{count(b.From) + "-" + count(b.To), count(b.Tokens), fmt.Sprintf("%.4f", b.Loss), fmt.Sprintf("%.4f", b.BitsPerByte), fmt.Sprintf("%+.4f", b.Relative)})
+		lo, hi = min(lo, b.Relative), max(hi, b.Relative)
 	}
 	lines := strings.SplitAfter(table(rows), "\n")
 	for i, b := range bs {
 		n := 1
 		if hi > lo {
-			n += int(math.Round((b.Loss - lo) / (hi - lo) * (chartWidth - 1)))
+			n += int(math.Round((b.Relative - lo) / (hi - lo) * (chartWidth - 1)))
 		}
 		lines[i+1] = strings.TrimSuffix(lines[i+1], "\n") + "  " + strings.Repeat("#", n) + "\n"
 	}
