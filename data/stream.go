@@ -3,6 +3,7 @@ package data
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 )
 
@@ -11,6 +12,7 @@ import (
 type Layout struct {
 	Separator string // ends a document, and belongs to it; empty: the text is one
 	Carry     bool   // row b of step s+1 goes on where row b of step s stopped, in one of as many streams as there are rows
+	Length    int    // with Carry, tokens of a sequence, whole rows: then the stream goes on elsewhere, drawn at random; 0: with the text
 	Rows      int    // rows of a whole step, all micro-batches together; wanted with Carry
 	MiniBatch int    // K: a row goes on at a multiple of it, where an inner step begins
 	Reach     int    // tokens that a convolution looks back: a document that began that little before a row begins anew
@@ -43,6 +45,12 @@ func NewReader(s *Sampler, l Layout) (*Reader, error) {
 	}
 	if l.MiniBatch < 1 || s.seqLen%l.MiniBatch != 0 {
 		return nil, fmt.Errorf("data: %s: rows of %d tokens go on from each other, want a multiple of the mini-batch %d", s.part.name, s.seqLen, l.MiniBatch)
+	}
+	if l.Length != 0 {
+		if l.Length < 0 || l.Length%s.seqLen != 0 || l.Length > s.part.Len() {
+			return nil, fmt.Errorf("data: %s: sequences of %d tokens, want whole rows of %d and at most the text's %d", s.part.name, l.Length, s.seqLen, s.part.Len())
+		}
+		return r, nil
 	}
 	if n := r.segments(); l.Rows < 1 || n < l.Rows {
 		return nil, fmt.Errorf("data: %s: %d bytes are %d rows of %d, want at least one for each of %d streams", s.part.name, s.part.Len(), n, s.seqLen, l.Rows)
@@ -104,17 +112,9 @@ func (r *Reader) Fill(ids, positions []uint32, step, micro int) error {
 	return nil
 }
 
-// stream is where row b of a step begins in the text, and the position there. The streams begin spread evenly over the
-// text, wrap at its end, and begin a new document there.
+// stream is where row b of a step begins in the text, and the position there.
 func (r *Reader) stream(step, b int) (at, position int) {
-	n, l := r.segments(), r.s.seqLen
-	first := int(int64(n) * int64(b) / int64(r.layout.Rows))
-	seg := int((int64(first) + int64(step)) % int64(n))
-	rows := min(step, seg) // of this stream since it began or wrapped
-	if step < n && seg >= first {
-		rows = seg - first
-	}
-	at, position = seg*l, rows*l
+	at, position = r.place(step, b)
 	i, _ := slices.BinarySearch(r.starts, at+1)
 	if i == 0 || at-r.starts[i-1] >= position {
 		return at, position
@@ -126,4 +126,28 @@ func (r *Reader) stream(step, b int) (at, position int) {
 	}
 	k := r.layout.MiniBatch
 	return at, (position + k - 1) / k * k
+}
+
+// place is stream with documents left aside. Without a Length the streams begin spread evenly over the text, wrap at
+// its end, and begin a new sequence there; with one, each has sequences of that length at random places, and the
+// streams change over at different steps.
+func (r *Reader) place(step, b int) (at, position int) {
+	l := r.s.seqLen
+	if r.layout.Length > 0 {
+		rows := r.layout.Length / l
+		n := step + b%rows // row of the stream's sequences, the first of which may begin in its middle
+		within := n % rows
+		var p rand.PCG
+		p.Seed(mix(mix(r.s.seed)+uint64(b)), mix(uint64(n/rows)))
+		begin := int(uniform(&p, uint64(r.s.part.Len()-r.layout.Length+1)))
+		return begin + within*l, min(within, step) * l
+	}
+	n := r.segments()
+	first := int(int64(n) * int64(b) / int64(r.layout.Rows))
+	seg := int((int64(first) + int64(step)) % int64(n))
+	rows := min(step, seg) // of this stream since it began or wrapped
+	if step < n && seg >= first {
+		rows = seg - first
+	}
+	return seg * l, rows * l
 }

@@ -128,6 +128,43 @@ func TestReaderRefuses(t *testing.T) {
 	}
 	_, err = NewReader(s, Layout{Carry: true, Rows: 2, MiniBatch: 4})
 	checkError(t, err, "data: t: rows of 10 tokens go on from each other, want a multiple of the mini-batch 4")
+	_, err = NewReader(s, Layout{Carry: true, Length: 15, Rows: 2, MiniBatch: 5})
+	checkError(t, err, "data: t: sequences of 15 tokens, want whole rows of 10 and at most the text's 40")
 	_, err = NewReader(s, Layout{Carry: true, Rows: 5, MiniBatch: 5})
 	checkError(t, err, "data: t: 40 bytes are 4 rows of 10, want at least one for each of 5 streams")
+}
+
+// Sequences of a given length: each stream reads whole ones, at places of its own, and not all change over at once.
+func TestReaderSequences(t *testing.T) {
+	text := strings.Repeat("0123456789abcdef", 40)
+	r, ids, pos := reader(t, text, 4, 8, Layout{Carry: true, Length: 32, Rows: 4, MiniBatch: 4})
+	at, next := make([]int, 4), make([]uint32, 4)
+	begins, together := map[int]bool{}, 0
+	for step := range 40 {
+		if err := r.Fill(ids, pos, step, 0); err != nil {
+			t.Fatal(err)
+		}
+		fresh := 0
+		for b := range 4 {
+			o, _ := r.stream(step, b)
+			p := pos[b*8]
+			switch {
+			case p == 0:
+				fresh++
+				begins[o] = true
+			case step == 0 || o != at[b]+8 || p != next[b] || p >= 32:
+				t.Errorf("step %d stream %d: at %d position %d after %d and %d", step, b, o, p, at[b], next[b])
+			}
+			if byte(ids[b*8]) != text[o] {
+				t.Errorf("step %d stream %d: not the text at %d", step, b, o)
+			}
+			at[b], next[b] = o, p+8
+		}
+		if step > 0 && fresh != 1 {
+			together++
+		}
+	}
+	if together > 0 || len(begins) < 20 {
+		t.Errorf("%d steps without just one new sequence, %d different beginnings of 40", together, len(begins))
+	}
 }

@@ -283,7 +283,7 @@ func (r *Run) Restore(c Checkpoint) error {
 	for _, d := range Diff(old, r.Config) {
 		fixed := strings.HasPrefix(d.Key, "model.") || d.Key == "train.seed" || d.Key == "train.carry_state"
 		if r.Config.Train.CarryState { // the streams that the state is of
-			fixed = fixed || slices.Contains([]string{"train.batch_size", "train.micro_batches", "train.seq_len", "data.document", "data.val_fraction"}, d.Key)
+			fixed = fixed || slices.Contains([]string{"train.batch_size", "train.micro_batches", "train.seq_len", "train.carry_tokens", "data.document", "data.val_fraction"}, d.Key)
 		}
 		if fixed {
 			differ = append(differ, fmt.Sprintf("%s is %s, not %s", d.Key, d.A, d.B))

@@ -26,6 +26,9 @@ func least(layer string, carry bool) Config {
 	t.Steps, t.BatchSize, t.SeqLen, t.MicroBatches, t.WarmupSteps, t.LogEvery, t.EvalEvery, t.KeepCheckpoints = 60, 2, 16, 2, 5, 7, 0, 2
 	c.Data.StoryBytes, c.Data.ValFraction = 3000, 0
 	if t.CarryState = carry; carry {
+		if layer == "mlp" {
+			t.CarryTokens = 3 * t.SeqLen
+		}
 		c.Data.Document = "\n\n"
 	}
 	return c

@@ -53,6 +53,7 @@ type Options struct {
 	SaveEvery       int     `toml:"save_every" comment:"steps between checkpoints; 0: only at the end"`
 	KeepCheckpoints int     `toml:"keep_checkpoints" comment:"the newest that stay on disk; 0: all"`
 	CarryState      bool    `toml:"carry_state" comment:"rows go on from the state of the last step's: sequences longer than seq_len, gradients cut between"`
+	CarryTokens     int     `toml:"carry_tokens" comment:"length of those sequences, whole rows; 0: as long as the text"`
 	CheckpointEvery int     `toml:"scan_checkpoint_every" comment:"mini-batches between kept inner states: more is less memory and more time"`
 }
 
@@ -207,7 +208,7 @@ func (c Config) Validate() error {
 		{"train.steps", t.Steps, 0, most}, {"train.batch_size", t.BatchSize, 1, 1 << 16}, {"train.seq_len", t.SeqLen, 2, 1 << 24},
 		{"train.micro_batches", t.MicroBatches, 1, 1024}, {"train.warmup_steps", t.WarmupSteps, 0, most},
 		{"train.log_every", t.LogEvery, 1, 1 << 16}, {"train.eval_every", t.EvalEvery, 0, most},
-		{"train.save_every", t.SaveEvery, 0, most}, {"train.keep_checkpoints", t.KeepCheckpoints, 0, most}, {"train.scan_checkpoint_every", t.CheckpointEvery, 1, 1 << 20},
+		{"train.save_every", t.SaveEvery, 0, most}, {"train.keep_checkpoints", t.KeepCheckpoints, 0, most}, {"train.carry_tokens", t.CarryTokens, 0, 1 << 24}, {"train.scan_checkpoint_every", t.CheckpointEvery, 1, 1 << 20},
 		{"data.story_bytes", c.Data.StoryBytes, 1, most}, {"sample.tokens", c.Sample.Tokens, 0, 1 << 24}, {"sample.top_k", c.Sample.TopK, 0, most},
 	} {
 		if d.v < d.lo || d.v > d.hi {
@@ -236,6 +237,9 @@ func (c Config) Validate() error {
 	}
 	if k := c.Model.MiniBatchSize; t.CarryState && t.SeqLen%k != 0 {
 		return fmt.Errorf("train: train.seq_len %d, want a multiple of model.mini_batch_size %d with train.carry_state", t.SeqLen, k)
+	}
+	if t.CarryTokens%t.SeqLen != 0 || t.CarryTokens > 0 && !t.CarryState {
+		return fmt.Errorf("train: train.carry_tokens %d, want a multiple of train.seq_len %d, and train.carry_state", t.CarryTokens, t.SeqLen)
 	}
 	if c.Model.VocabSize < 256 {
 		return fmt.Errorf("train: model.vocab_size %d, want at least 256: the tokens are bytes", c.Model.VocabSize)

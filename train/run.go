@@ -120,7 +120,7 @@ func (r *Run) load() (err error) {
 	}
 	c := r.Config.Model
 	if r.reader, err = data.NewReader(sampler, data.Layout{
-		Separator: r.Config.Data.Document, Carry: t.CarryState, Rows: t.BatchSize * t.MicroBatches, MiniBatch: c.MiniBatchSize, Reach: c.ConvKernel - 1,
+		Separator: r.Config.Data.Document, Carry: t.CarryState, Length: t.CarryTokens, Rows: t.BatchSize * t.MicroBatches, MiniBatch: c.MiniBatchSize, Reach: c.ConvKernel - 1,
 	}); err != nil {
 		return err
 	}
