@@ -96,6 +96,14 @@ func Parse(name string, text []byte) (Config, error) {
 			line, col := dec.Position()
 			msg := strings.TrimPrefix(dec.Error(), "toml: ")
 			if k := dec.Key(); len(k) > 0 {
+				// The library's message names Go's types and fields; the key tells what is wanted.
+				if got, _, ok := strings.Cut(strings.TrimPrefix(msg, "cannot decode TOML "), " into "); ok {
+					want := "a table"
+					if f, err := field(reflect.ValueOf(&c).Elem(), "", k); err == nil {
+						want = typeName(f.Type())
+					}
+					msg = fmt.Sprintf("got %s %s, want %s", article(got), got, want)
+				}
 				msg = strings.Join(k, ".") + ": " + msg
 			}
 			return c, fmt.Errorf("%s:%d:%d: %s", name, line, col, msg)
@@ -139,6 +147,14 @@ func (c *Config) Set(assign string) error {
 	}
 	f.Set(holder.Elem().Field(0))
 	return nil
+}
+
+// article is a or an, as a word wants it.
+func article(word string) string {
+	if word != "" && strings.ContainsRune("aeiou", rune(word[0])) {
+		return "an"
+	}
+	return "a"
 }
 
 func typeName(t reflect.Type) string {
