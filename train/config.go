@@ -65,7 +65,17 @@ type Sample struct {
 	TopK        int      `toml:"top_k" comment:"0: all tokens"`
 }
 
-// Default is the run that innerloop train does with no arguments.
+// Demo is the run that innerloop train does without a configuration file: the defaults with a convolution before each
+// layer. Within a mini-batch the layer tells tokens apart by their place, across its border only by what the inner
+// model has learned; the convolution shows it the last few bytes at every place.
+func Demo() Config {
+	c := Default()
+	c.Model.PreConv = true
+	c.Sample.Temperature = 0.5
+	return c
+}
+
+// Default has the values of what a configuration file leaves out; the model's switches are off, as the official ones.
 func Default() Config {
 	return Config{
 		Device: "auto",

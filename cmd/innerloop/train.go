@@ -66,7 +66,8 @@ func (a *app) trainCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "train [options]",
 		Short: "Train a model and write it to a folder",
-		Long: `Train a TTT language model on a text: by default a small one on generated stories, on the best device.
+		Long: `Train a TTT language model on a text: by default a small one on generated stories, on the best device. Without
+--config the model has model.pre_conv, which helps so small a one most; a configuration file says itself what it wants.
 
 The folder --out gets
   config.toml        the whole configuration of the run: --config takes it to run the same again
@@ -127,7 +128,7 @@ unless --config names another: the command that began a run goes on with it once
 
 // resolve makes the run's configuration of the options.
 func (f *trainFlags) resolve(c *cobra.Command) (train.Config, error) {
-	cfg, err := f.config.load(train.Default())
+	cfg, err := f.config.load(train.Demo())
 	if err != nil {
 		return cfg, err
 	}
