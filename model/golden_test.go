@@ -23,9 +23,6 @@ func goldenModel(t *testing.T, g check.Golden, ex prog.Executor) *model.LM {
 	t.Helper()
 	c, err := model.ParseConfig(g.Name, []byte(g.Metadata()["config"]))
 	if err != nil {
-		if strings.Contains(err.Error(), "ttt_layer_type") {
-			t.Skip(err)
-		}
 		t.Fatal(err)
 	}
 	m, err := model.New(c, model.ScanOptions{CheckpointEvery: 2})

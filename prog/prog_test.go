@@ -65,20 +65,23 @@ func TestGradients(t *testing.T) {
 	in := prog.NewArena("in")
 	x := in.Add("x", prog.F32, 4)
 	var sum *prog.Tensor
-	called := false
+	reached, unreached := false, false
 	p, err := prog.Record("p", func(r *prog.Recorder) {
 		a, b := r.Temp("a", 4), r.Temp("b", 4)
 		mixK.Dispatch(r, mixC{N: 4}, x, x, a)
-		r.Tape(func() { called = true }, b)
+		r.Tape(func() { unreached = true }, b)
+		r.Tape(func() { reached = true }, a)
 		mixK.Dispatch(r, mixC{N: 4, Scale: 1}, x, x, r.Grad(a)) // first: overwritten, 2x
 		mixK.Dispatch(r, mixC{N: 4, Scale: 1}, x, x, r.Grad(a)) // then added to, 4x
+		r.Backward()
 		sum = r.Keep(r.Temp("sum", 4))
 		mixK.Dispatch(r, mixC{N: 4, Scale: 1}, r.Grad(a), r.Grad(b), sum) // 4x + 0
-		r.Tape(func() { called = true }, b)
-		_ = called
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !reached || unreached {
+		t.Errorf("backward of a, which has a gradient: %v, want true; of b, which has none: %v, want false", reached, unreached)
 	}
 	if !strings.Contains(p.String(), "out=da ") && !strings.Contains(p.String(), "out=da\n") || !strings.Contains(p.String(), "out+=da\n") {
 		t.Errorf("the listing does not show which gradient is overwritten and which added to:\n%s", p)

@@ -63,7 +63,7 @@ func count[F prog.Float](c scanC, xs []F, b int) int {
 	return n
 }
 
-// sampleScan draws a scan for tests; documents ends with Fill.
+// sampleScan draws a scan for tests; fillScan decides where documents end.
 func sampleScan(r *rand.Rand) scanC {
 	c := scanC{B: 1 + r.IntN(3), H: 1 + r.IntN(3), F: []int{4, 6, 16, 18, 32, 64}[r.IntN(6)], K: 1 + r.IntN(17), Eps: 1e-6}
 	c.L = 1 + r.IntN(4*c.K)

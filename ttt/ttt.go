@@ -35,7 +35,7 @@ type Options struct {
 func tokenRate[F prog.Float](i int, a F) F { return max(0, 1/F(i+1)+a) }
 
 // lnGrad computes, for one token, G = dLoss/dZ of the inner loss 1/2 ||gamma*LN(z)+beta - target||², given z.
-// It overwrites z by xhat and returns 1/s... s = sqrt(var + eps); u = gamma*(gamma*xhat + beta - target).
+// It overwrites z by its normalised form xhat and returns s = sqrt(var + eps).
 func lnGrad[F prog.Float](z, gamma, beta, target, g []F, eps float64) (s F) {
 	s = normalise(z, eps)
 	var mu, mux F
