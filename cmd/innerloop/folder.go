@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +10,6 @@ import (
 	"time"
 
 	"innerloop/model"
-	"innerloop/model/safetensors"
 	"innerloop/train"
 )
 
@@ -26,9 +23,7 @@ const (
 type folder struct {
 	dir     string
 	lock    io.Closer
-	metrics *os.File
-	lines   []byte           // not yet written
-	size    int64            // bytes of the whole lines in metrics
+	metrics *train.Log
 	step    int              // that the run goes on after
 	events  *train.EventFile // nil: nothing was recorded yet
 }
@@ -116,7 +111,7 @@ func createFolder(dir string, c train.Config) (_ *folder, err error) {
 		}
 	}
 	f := &folder{dir: dir, lock: lock}
-	if err := f.open(); err != nil {
+	if _, err := f.open(0); err != nil {
 		return nil, err
 	}
 	if err := os.RemoveAll(hidden); err != nil {
@@ -125,116 +120,30 @@ func createFolder(dir string, c train.Config) (_ *folder, err error) {
 	return f, nil
 }
 
-// open opens the metrics, to which lines are added.
-func (f *folder) open() error {
-	path := filepath.Join(f.dir, metricsFile)
-	var err error
-	if f.metrics, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644); err != nil {
-		return failf(exitOutput, "%s: %w", path, cause(err))
-	}
-	st, err := f.metrics.Stat()
+// open opens the metrics of a run that goes on after a step; 0 is a new one.
+func (f *folder) open(after int) (train.Past, error) {
+	l, p, err := train.OpenLog(f.dir, after)
 	if err != nil {
-		return failf(exitOutput, "%s: %w", path, cause(err))
+		return p, failf(exitOutput, "%s: %w", filepath.Join(f.dir, metricsFile), cause(err))
 	}
-	f.size = st.Size()
-	return nil
-}
-
-// past is what a run's metrics say.
-type past struct {
-	last    train.Step // zero: none
-	eval    *train.Eval
-	seconds float64 // of training, as far as the steps' rates tell
-	dropped int     // lines
-}
-
-// read reads metrics and writes the lines of steps up to the one given to w, each step and each validation once, and no
-// line that is not whole.
-func (p *past) read(r io.Reader, w io.Writer, upTo int) error {
-	b := bufio.NewReaderSize(r, 1<<16)
-	for {
-		line, err := b.ReadBytes('\n')
-		if errors.Is(err, io.EOF) {
-			if len(line) > 0 {
-				p.dropped++
-			}
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		var v struct {
-			train.Step
-			TokensPerSecond float64  `json:"tokens_per_second"`
-			Loss            *float64 `json:"loss"`
-			ValLoss         *float64 `json:"val_loss"`
-		}
-		keep := json.Unmarshal(line, &v) == nil && v.Step.Step <= upTo
-		switch {
-		case !keep:
-		case v.ValLoss != nil:
-			e := new(train.Eval)
-			if keep = json.Unmarshal(line, e) == nil && (p.eval == nil || e.Step > p.eval.Step); keep {
-				p.eval = e
-			}
-		case v.Loss != nil && v.Step.Step > p.last.Step:
-			v.Step.Loss = *v.Loss
-			if v.TokensPerSecond > 0 {
-				p.seconds += float64(v.Tokens-p.last.Tokens) / v.TokensPerSecond
-			}
-			p.last = v.Step
-		default:
-			keep = false
-		}
-		if !keep {
-			p.dropped++
-			continue
-		}
-		if _, err := w.Write(line); err != nil {
-			return err
-		}
-	}
-}
-
-// readMetrics reads a run's metrics up to a step.
-func readMetrics(dir string, upTo int) (past, error) {
-	var p past
-	f, err := os.Open(filepath.Join(dir, metricsFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return p, nil
-	}
-	if err != nil {
-		return p, err
-	}
-	err = p.read(f, io.Discard, upTo)
-	return p, errors.Join(err, f.Close())
+	f.metrics = l
+	return p, nil
 }
 
 // resume opens the files of a run that goes on after step with configuration c: its metrics lose the lines of
 // later steps, and what is half a line.
-func (f *folder) resume(c train.Config, step int) (past, error) {
+func (f *folder) resume(c train.Config, step int) (train.Past, error) {
 	f.step = step
-	p, err := readMetrics(f.dir, step)
+	p, err := f.open(step)
 	if err != nil {
-		return p, fail(exitOutput, err)
-	}
-	if p.dropped > 0 {
-		path := filepath.Join(f.dir, metricsFile)
-		in, err := os.Open(path)
-		if err != nil {
-			return p, fail(exitOutput, err)
-		}
-		err = safetensors.WriteFileAtomic(path, 0o644, func(w io.Writer) error { return new(past).read(in, w, step) })
-		if err := errors.Join(err, in.Close()); err != nil {
-			return p, fail(exitOutput, err)
-		}
+		return p, err
 	}
 	if old, err := train.Load(filepath.Join(f.dir, runConfigFile)); err != nil || len(train.Diff(old, c)) > 0 {
 		if err := train.SaveConfig(f.dir, c); err != nil {
 			return p, fail(exitOutput, err)
 		}
 	}
-	return p, f.open()
+	return p, nil
 }
 
 // makeAll is os.MkdirAll that tells which folders it made, the innermost first.
@@ -248,24 +157,11 @@ func makeAll(dir string) (made []string, err error) {
 	return made, os.MkdirAll(dir, 0o755)
 }
 
-// add appends v to the metrics, one line, which flush writes.
-func (f *folder) add(v any) error {
-	b, err := json.Marshal(v)
-	f.lines = append(append(f.lines, b...), '\n')
-	return err
-}
-
-// flush writes the lines that were added, and the events: whole or, where the disk is full, not at all.
-func (f *folder) flush() error {
-	n, err := f.metrics.Write(f.lines)
+// written gives the error of writing metrics its place, and writes the events.
+func (f *folder) written(err error) error {
 	if err != nil {
-		if n > 0 {
-			err = errors.Join(err, f.metrics.Truncate(f.size))
-		}
-		return failf(exitOutput, "%s: %w", f.metrics.Name(), cause(err))
+		return failf(exitOutput, "%s: %w", filepath.Join(f.dir, metricsFile), cause(err))
 	}
-	f.size += int64(n)
-	f.lines = f.lines[:0]
 	if f.events == nil {
 		return nil
 	}

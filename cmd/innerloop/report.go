@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"math"
 	"os"
 	"strconv"
 	"time"
@@ -31,12 +30,12 @@ type report struct {
 	saved   int         // the step of the last checkpoint; -1: none
 }
 
-func newReport(a *app, run *train.Run, out *folder, before past, quiet bool) *report {
-	r := &report{app: a, run: run, out: out, quiet: quiet, saved: -1, start: time.Now(), tty: a.tty, eval: before.eval}
+func newReport(a *app, run *train.Run, out *folder, before train.Past, quiet bool) *report {
+	r := &report{app: a, run: run, out: out, quiet: quiet, saved: -1, start: time.Now(), tty: a.tty, eval: before.Eval}
 	t := run.Config.Train
 	if n := run.Step(); n > 0 {
 		r.saved = n
-		r.first = before.last // its loss, where the metrics have it
+		r.first = before.Last // its loss, where the metrics have it
 		r.first.Step, r.first.Tokens = n, int64(n)*int64(t.BatchSize*t.SeqLen*t.MicroBatches)
 		r.last = r.first
 	}
@@ -53,19 +52,12 @@ func (r *report) Steps(steps []train.Step, seconds float64) error {
 	r.seconds += seconds
 	r.speed = rate(now.Tokens-first, seconds)
 	for _, s := range steps {
-		err := r.out.add(struct {
-			train.Step
-			TokensPerSecond float64 `json:"tokens_per_second"`
-		}{s, math.Round(r.speed*10) / 10})
-		if err != nil {
-			return err
-		}
 		if err := r.out.scalars(s.Step, train.Scalar{Tag: "loss/train", Value: s.Loss}, train.Scalar{Tag: "grad_norm", Value: s.GradNorm},
 			train.Scalar{Tag: "learning_rate", Value: s.LR}, train.Scalar{Tag: "tokens_per_second", Value: r.speed}); err != nil {
 			return err
 		}
 	}
-	if err := r.out.flush(); err != nil {
+	if err := r.out.written(r.out.metrics.Steps(steps, r.speed)); err != nil {
 		return err
 	}
 	r.last = now
@@ -100,13 +92,10 @@ func rate(tokens int64, seconds float64) float64 {
 
 // Eval implements train.Observer.
 func (r *report) Eval(e train.Eval) error {
-	if err := r.out.add(e); err != nil {
-		return err
-	}
 	if err := r.out.scalars(e.Step, train.Scalar{Tag: "loss/validation", Value: e.Loss}); err != nil {
 		return err
 	}
-	if err := r.out.flush(); err != nil {
+	if err := r.out.written(r.out.metrics.Eval(e)); err != nil {
 		return err
 	}
 	r.eval = &e

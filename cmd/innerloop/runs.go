@@ -147,20 +147,20 @@ func summarize(dir string) (*runSummary, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
-	p, err := readMetrics(dir, math.MaxInt)
+	p, err := train.ReadMetrics(dir, math.MaxInt, nil)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
 	m := c.Model
-	s := &runSummary{Name: dir, Step: p.last.Step, Steps: c.Train.Steps, Tokens: p.last.Tokens, config: c, Differences: map[string]string{},
+	s := &runSummary{Name: dir, Step: p.Last.Step, Steps: c.Train.Steps, Tokens: p.Last.Tokens, config: c, Differences: map[string]string{},
 		Model: fmt.Sprintf("%s %dx%d H%d K%d", m.TTTLayerType, m.NumHiddenLayers, m.HiddenSize, m.NumAttentionHeads, m.MiniBatchSize)}
-	if p.last.Step > 0 {
-		s.Loss = &p.last.Loss
+	if p.Last.Step > 0 {
+		s.Loss = &p.Last.Loss
 	}
-	if p.eval != nil {
-		s.ValLoss, s.ValBitsPerByte = &p.eval.Loss, &p.eval.BitsPerByte
+	if p.Eval != nil {
+		s.ValLoss, s.ValBitsPerByte = &p.Eval.Loss, &p.Eval.BitsPerByte
 	}
-	s.TokensPerSecond = math.Round(rate(p.last.Tokens, p.seconds))
+	s.TokensPerSecond = math.Round(rate(p.Last.Tokens, p.Seconds))
 	for _, name := range []string{metricsFile, runConfigFile} {
 		if st, err := os.Stat(filepath.Join(dir, name)); err == nil && s.When.IsZero() {
 			s.When = st.ModTime().Round(time.Second)

@@ -273,7 +273,7 @@ func (a *app) trainIn(c *cobra.Command, f trainFlags, cfg train.Config, from *tr
 			return fail(exitUsage, err)
 		}
 	}
-	var before past
+	var before train.Past
 	if out != nil {
 		before, err = out.resume(cfg, run.Step())
 	} else if out, err = createFolder(f.out, cfg); err == nil {
