@@ -1,6 +1,7 @@
 package train
 
 import (
+	"encoding/json"
 	"math"
 	"os"
 	"path/filepath"
@@ -218,6 +219,50 @@ func TestConfigs(t *testing.T) {
 		}
 		if err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// A configuration goes through its flat form, as JSON has it, unchanged; what does not fit a key is refused.
+func TestFlat(t *testing.T) {
+	c := Demo()
+	c.Data.Document, c.Train.LR, c.Train.Seed, c.Sample.Prompts = "\n\n\x7f\"", 1.25e-3, 1<<53, []string{"a", "\"b\\"}
+	b, err := json.Marshal(Flat(c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var flat map[string]any
+	if err := json.Unmarshal(b, &flat); err != nil {
+		t.Fatal(err)
+	}
+	got := Default()
+	for k, v := range flat {
+		if err := got.SetValue(k, v); err != nil {
+			t.Error(err)
+		}
+	}
+	if d := Diff(c, got); len(flat) != len(Values(c)) || len(d) > 0 {
+		t.Errorf("%d keys, want %d; differences %v", len(flat), len(Values(c)), d)
+	}
+	for _, bad := range []struct {
+		key   string
+		value any
+		want  string
+	}{
+		{"train.lr", "fast", "train: train.lr: got fast, want a number"},
+		{"train.steps", 1.5, "train: train.steps: got 1.5, want an integer"},
+		{"train.steps", 1e300, "want an integer"},
+		{"train.seed", -1.0, "want a non-negative integer"},
+		{"model.use_gate", 1.0, "want true or false"},
+		{"sample.prompts", []any{"a", 1.0}, "want a list of strings"},
+		{"sample.prompts", "a", "want a list of strings"},
+		{"data.file", nil, "want a string"},
+		{"__proto__", 1.0, "unknown key"},
+		{"train", 1.0, "it is a table"},
+	} {
+		c := Demo()
+		if err := c.SetValue(bad.key, bad.value); err == nil || !strings.Contains(err.Error(), bad.want) || len(Diff(c, Demo())) > 0 {
+			t.Errorf("%s = %v: got %v, want %q", bad.key, bad.value, err, bad.want)
 		}
 	}
 }

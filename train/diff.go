@@ -1,6 +1,8 @@
 package train
 
 import (
+	"fmt"
+	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -24,6 +26,75 @@ func values(prefix string, v reflect.Value) (all []Value) {
 		}
 	}
 	return all
+}
+
+// Flat is a configuration as a flat object: dotted keys with numbers, truth values, strings and lists of strings.
+func Flat(c Config) map[string]any {
+	m := map[string]any{}
+	flatten(m, "", reflect.ValueOf(c))
+	return m
+}
+
+func flatten(m map[string]any, prefix string, v reflect.Value) {
+	for i := range v.NumField() {
+		key, f := v.Type().Field(i).Tag.Get("toml"), v.Field(i)
+		switch {
+		case key == "-":
+		case f.Kind() == reflect.Struct:
+			flatten(m, prefix+key+".", f)
+		case f.Kind() == reflect.Slice && f.IsNil():
+			m[prefix+key] = []string{}
+		default:
+			m[prefix+key] = f.Interface()
+		}
+	}
+}
+
+// SetValue changes one value, of a kind that JSON has: a float64, bool, string, or list of strings. An unknown key or
+// another kind than the key's is an error.
+func (c *Config) SetValue(key string, value any) error {
+	f, err := field(reflect.ValueOf(c).Elem(), key, strings.Split(key, "."))
+	if err != nil {
+		return err
+	}
+	ok := false
+	switch v := value.(type) {
+	case bool:
+		if ok = f.Kind() == reflect.Bool; ok {
+			f.SetBool(v)
+		}
+	case string:
+		if ok = f.Kind() == reflect.String; ok {
+			f.SetString(v)
+		}
+	case float64:
+		whole := v == math.Trunc(v) && math.Abs(v) <= 1<<53
+		switch k := f.Kind(); {
+		case k == reflect.Float64:
+			f.SetFloat(v)
+			ok = true
+		case k == reflect.Int && whole:
+			f.SetInt(int64(v))
+			ok = true
+		case k == reflect.Uint64 && whole && v >= 0:
+			f.SetUint(uint64(v))
+			ok = true
+		}
+	case []any:
+		list := make([]string, len(v))
+		ok = f.Kind() == reflect.Slice
+		for i, x := range v {
+			s, is := x.(string)
+			list[i], ok = s, ok && is
+		}
+		if ok {
+			f.Set(reflect.ValueOf(list))
+		}
+	}
+	if !ok {
+		return fmt.Errorf("train: %s: got %.60v, want %s", key, value, typeName(f.Type()))
+	}
+	return nil
 }
 
 // Difference is a key whose values in two configurations differ.

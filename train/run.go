@@ -173,6 +173,12 @@ func (r *Run) Program() *prog.Program { return r.train.Program }
 // Step is the number of updates made.
 func (r *Run) Step() int { return r.step }
 
+// Executor is what the run trains on. It may be used between two steps, and by an observer.
+func (r *Run) Executor() prog.Executor { return r.ex }
+
+// Text is what the run trains on and what is held out of it.
+func (r *Run) Text() (train, held data.Part) { return r.trainPart, r.val }
+
 // Train makes the steps that are left, and validates and saves where the configuration asks for it and at the end.
 // It ends early, after a whole step and with everything told to o, when ctx does (the error then is ctx's), and at
 // StopAt, where it saves.
@@ -279,6 +285,7 @@ func (r *Run) flush(o Observer) error {
 	var err error
 	if len(r.pending) > 0 {
 		err = o.Steps(r.pending, seconds)
+		r.since = time.Now() // what the observer does is no training
 	}
 	r.pending = r.pending[:0]
 	return errors.Join(err, bad)
