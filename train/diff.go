@@ -92,7 +92,7 @@ func (c *Config) SetValue(key string, value any) error {
 		}
 	}
 	if !ok {
-		return fmt.Errorf("train: %s: got %.60v, want %s", key, value, typeName(f.Type()))
+		return fmt.Errorf("train: %s: got %.60s, want %s", key, fmt.Sprint(value), typeName(f.Type()))
 	}
 	return nil
 }

@@ -1,0 +1,385 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"innerloop/data"
+	"innerloop/model"
+	"innerloop/prog"
+	"innerloop/train"
+)
+
+// openRun is the run that is open. It is the run's observer.
+type openRun struct {
+	s    *Session
+	id   string
+	dir  string
+	kept keptRun // what run.json says
+	run  *train.Run
+	log  *train.Log
+	ctx  context.Context // of the slice under way
+
+	last    train.Step  // zero: none yet
+	eval    *train.Eval // nil: none yet
+	saved   int         // the step of the newest checkpoint; -1: none
+	losses  int         // of devices
+	sampler *sampler
+	probe   *probe
+	gen     *generation // the last one; nil: none
+
+	save, sample, inner, memory budget
+	speed                       meter
+}
+
+// budget lets something happen as often as its cost allows.
+type budget struct {
+	every time.Duration // at most so often
+	share float64       // and at most this share of the time
+	next  time.Time
+}
+
+// due says whether it may happen now.
+func (b *budget) due() bool { return !timeNow().Before(b.next) }
+
+// spent tells that it happened and began at start.
+func (b *budget) spent(start time.Time) {
+	now := timeNow()
+	b.next = now.Add(max(b.every, time.Duration(float64(now.Sub(start))/b.share)))
+}
+
+// meter measures the speed of steps.
+type meter struct {
+	steps   int
+	seconds float64
+}
+
+// loadOptions say how a kept run is opened.
+type loadOptions struct {
+	text      string // the file to read instead of the configuration's; empty: none
+	otherText bool   // though it is not the one that the run was trained on
+}
+
+// initialDir is where the weights lie with which a run begins, if they are not random.
+const initialDir = "initial"
+
+// load opens a kept run at its newest checkpoint.
+func (s *Session) load(id string, lo loadOptions) (_ *openRun, err error) {
+	o := &openRun{
+		s: s, id: id, dir: s.runDir(id), saved: -1,
+		save: budget{every: 5 * time.Second, share: 0.05}, sample: budget{every: 3 * time.Second, share: 0.1},
+		inner: budget{every: 2 * time.Second, share: 0.1}, memory: budget{every: time.Second, share: 1},
+	}
+	now := timeNow()
+	o.save.next, o.memory.next = now.Add(2*time.Second), now
+	if o.kept, err = readKept(o.dir); err != nil {
+		return nil, err
+	}
+	if err := train.Clean(o.dir); err != nil {
+		return nil, fail(codeStorage, err)
+	}
+	c, err := train.Load(filepath.Join(o.dir, train.RunConfigFile))
+	if err != nil {
+		return nil, fail(codeData, err)
+	}
+	if lo.text != "" {
+		c.Data.File = lo.text
+	}
+	if c.Data.File != "" {
+		if _, err := os.Stat(c.Data.File); errors.Is(err, fs.ErrNotExist) {
+			return nil, &failure{Code: codeNeedsText, Message: "the run reads " + filepath.Base(c.Data.File) + ", which is not in this browser: add the text to go on", Key: "data.file", Checkpoint: -1}
+		}
+	}
+	at, damaged, err := train.Latest(o.dir)
+	for _, d := range damaged {
+		s.notice(failf(codeData, "passed over a damaged checkpoint: %w", d))
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fail(codeStorage, err)
+	}
+	var from *train.Checkpoint
+	if err == nil {
+		from = &at
+	}
+	text, err := train.Corpus(c.Data)
+	if err != nil {
+		return nil, fail(codeData, err)
+	}
+	if o.run, err = train.New(c, s.dev, text); err != nil {
+		return nil, fail(codeConfig, err)
+	}
+	defer func() {
+		if err != nil {
+			o.close()
+		}
+	}()
+	o.run.OtherText = lo.otherText
+	initial := filepath.Join(o.dir, initialDir)
+	switch _, e := os.Stat(initial); {
+	case from != nil:
+		if err := o.run.Restore(*from); errors.Is(err, train.ErrOtherText) {
+			return nil, &failure{Code: codeNeedsText, Message: err.Error(), Key: "data.file", Checkpoint: from.Step, err: err}
+		} else if err != nil {
+			return nil, fail(codeData, err)
+		}
+		o.saved = from.Step
+	case e == nil:
+		if err := o.run.Model.Load(s.dev, initial); err != nil {
+			return nil, fail(codeData, err)
+		}
+	}
+	var past train.Past
+	if o.log, past, err = train.OpenLog(o.dir, o.run.Step()); err != nil {
+		return nil, fail(codeStorage, err)
+	}
+	o.last, o.eval = past.Last, past.Eval
+	if lo.text != "" {
+		if err := train.SaveConfig(o.dir, c); err != nil {
+			return nil, fail(codeStorage, err)
+		}
+	}
+	return o, nil
+}
+
+// close releases what the run holds. It does not save.
+func (o *openRun) close() {
+	if o.sampler != nil {
+		o.sampler.close()
+	}
+	if o.probe != nil {
+		o.probe.close()
+	}
+	if o.gen != nil {
+		o.gen.decoder.Close()
+	}
+	if o.log != nil {
+		o.log.Close() //nolint:errcheck // every line is written already
+	}
+	o.run.Close()
+}
+
+// train goes on with the run until ctx ends or the run does.
+func (o *openRun) train(ctx context.Context) error {
+	o.ctx = ctx
+	// A request may have come in the middle of a validation.
+	if o.run.EvalDue() && (o.eval == nil || o.eval.Step != o.run.Step()) {
+		e, err := o.run.Evaluate(ctx)
+		if err == nil {
+			err = o.Eval(e)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if o.probe == nil {
+		if err := o.look(); err != nil {
+			return err
+		}
+	}
+	if err := o.run.Train(ctx, o); err != nil {
+		return err
+	}
+	if o.run.Step() < o.run.Config.Train.Steps {
+		return nil
+	}
+	if err := o.show(); err != nil { // how it ended
+		return err
+	}
+	return o.saveNow()
+}
+
+// Steps implements train.Observer.
+func (o *openRun) Steps(steps []train.Step, seconds float64) error {
+	first, now := o.last.Tokens, steps[len(steps)-1]
+	if seconds > 0 {
+		if err := o.log.Steps(steps, float64(now.Tokens-first)/seconds); err != nil {
+			o.s.notice(fail(codeStorage, err))
+		}
+	}
+	d := stepsData{Run: o.id, Seconds: seconds, Rows: make([]stepRow, len(steps))}
+	for i, x := range steps {
+		d.Rows[i] = stepRow{x.Step, x.Loss, x.GradNorm, x.LR, x.Tokens}
+	}
+	o.last = now
+	o.s.send("steps", d)
+	o.clock(len(steps), seconds)
+	if o.memory.due() {
+		o.memory.spent(timeNow())
+		o.s.send("memory", o.s.memory())
+	}
+	if o.save.due() {
+		if err := o.saveNow(); err != nil {
+			return err
+		}
+	}
+	return o.show()
+}
+
+// show lets the page see what the model has learned, as often as its time allows.
+func (o *openRun) show() error {
+	if o.inner.due() || o.ended() {
+		if err := o.look(); err != nil {
+			return err
+		}
+	}
+	if o.sample.due() || o.ended() {
+		return o.speak()
+	}
+	return nil
+}
+
+func (o *openRun) ended() bool { return o.run.Step() >= o.run.Config.Train.Steps }
+
+// clock measures the speed of the steps after the first ones, which have more to do.
+func (o *openRun) clock(steps int, seconds float64) {
+	o.speed.steps += steps
+	o.speed.seconds += seconds
+	if o.speed.seconds > 5 {
+		o.s.measured(o.run.Program().Stats(), o.speed.seconds/float64(o.speed.steps))
+		o.speed = meter{}
+	}
+}
+
+// Eval implements train.Observer.
+func (o *openRun) Eval(e train.Eval) error {
+	o.eval = &e
+	if err := o.log.Eval(e); err != nil {
+		o.s.notice(fail(codeStorage, err))
+	}
+	o.s.send("eval", evalData{o.id, e.Step, e.Loss, e.BitsPerByte, e.Tokens, e.Seconds})
+	return nil
+}
+
+// Save implements train.Observer: the configuration's save_every, and the end.
+func (o *openRun) Save(int) error { return o.saveNow() }
+
+// saveNow writes a checkpoint where there is something new. One that cannot be written is a notice: the run goes on.
+func (o *openRun) saveNow() error {
+	if o.saved == o.run.Step() {
+		return nil
+	}
+	start := timeNow()
+	_, err := o.run.Save(o.dir, o.run.Config.Train.KeepCheckpoints)
+	o.save.spent(start)
+	if err != nil {
+		var p *fs.PathError
+		if errors.As(err, &p) {
+			o.s.notice(failf(codeStorage, "the checkpoint of step %d could not be written: %w", o.run.Step(), err))
+			return nil
+		}
+		return err
+	}
+	o.saved = o.run.Step()
+	o.describeKept()
+	if err := o.kept.write(o.dir); err != nil {
+		o.s.notice(fail(codeStorage, err))
+	}
+	o.s.send("saved", savedData{o.id, o.saved, timeNow().Sub(start).Seconds()})
+	return nil
+}
+
+// describeKept brings what run.json says up to date.
+func (o *openRun) describeKept() {
+	k := &o.kept
+	k.Step, k.Parameters = o.run.Step(), o.run.Model.Count()
+	if o.last.Step > 0 {
+		loss := o.last.Loss
+		k.Loss = &loss
+	}
+	if o.eval != nil {
+		loss := o.eval.Loss
+		k.ValLoss = &loss
+	}
+}
+
+// info describes the run to the page.
+func (o *openRun) info() *runInfo {
+	o.describeKept()
+	return o.kept.info(o.id, o.run.Config, true)
+}
+
+func (s *Session) memory() memoryData {
+	d := memoryData{Wasm: s.host.Memory()}
+	if p, ok := s.dev.(*polite); ok {
+		if g, ok := p.Executor.(Device); ok {
+			d.GPU = g.Bytes()
+		}
+	}
+	return d
+}
+
+// probe looks into the inner loop of held-out text.
+type probe struct {
+	ex     prog.Executor
+	step   *model.ProbeStep
+	run    prog.Runner
+	text   data.Part
+	length int
+	one    model.Probe
+	sum    map[string][]float64 // by column, the mean over the sequences
+}
+
+// probeRows are the sequences whose losses are averaged.
+const probeRows = 4
+
+func (o *openRun) newProbe() (*probe, error) {
+	t, held := o.run.Text()
+	l := o.run.Config.Train.SeqLen
+	if held.Windows(l) == 0 {
+		held = t
+	}
+	p := &probe{ex: o.run.Executor(), text: held, length: l, sum: map[string][]float64{}}
+	var err error
+	if p.step, err = model.NewProbeStep(o.run.Model, l); err != nil {
+		return nil, err
+	}
+	p.run, err = p.ex.Load(p.step.Program)
+	return p, err
+}
+
+func (p *probe) close() {
+	if p.run != nil {
+		p.run.Close()
+	}
+	p.step.Free(p.ex)
+}
+
+// look sends the page the inner loop's losses.
+func (o *openRun) look() (err error) {
+	start := timeNow()
+	defer o.inner.spent(start)
+	if o.probe == nil {
+		if o.probe, err = o.newProbe(); err != nil {
+			return err
+		}
+	}
+	p := o.probe
+	rows := min(probeRows, p.text.Windows(p.length))
+	for i := range rows {
+		if err := p.text.Window(p.step.IDs(), i); err != nil {
+			return err
+		}
+		if err := p.step.Run(p.ex, p.run); err != nil {
+			return err
+		}
+		if err := p.step.Read(p.ex, &p.one); err != nil {
+			return err
+		}
+		for name, from := range map[string][]float64{"start": p.one.Start, "before": p.one.Before, "after": p.one.After, "drift": p.one.Drift} {
+			if i == 0 {
+				p.sum[name] = slices.Grow(p.sum[name][:0], len(from))[:len(from)]
+				clear(p.sum[name])
+			}
+			for k, v := range from {
+				p.sum[name][k] += v / float64(rows)
+			}
+		}
+	}
+	o.s.host.Post(event{"inner", innerData{o.id, o.run.Step(), p.one.Layers, p.one.Heads, p.one.MiniBatches, p.one.MiniBatchSize}}, p.sum)
+	return nil
+}

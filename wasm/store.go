@@ -1,0 +1,517 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"innerloop/model"
+	"innerloop/model/safetensors"
+	"innerloop/train"
+)
+
+// keptFile says of a kept run what the page lists.
+const keptFile = "run.json"
+
+// keptRun is the content of run.json.
+type keptRun struct {
+	Name       string   `json:"name"`
+	Created    string   `json:"created"` // RFC 3339
+	Step       int      `json:"step"`    // of the newest checkpoint
+	Loss       *float64 `json:"loss"`
+	ValLoss    *float64 `json:"val_loss"`
+	Parameters int      `json:"parameters"`
+}
+
+func readKept(dir string) (k keptRun, err error) {
+	b, err := os.ReadFile(filepath.Join(dir, keptFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return k, failf(codeData, "%s: no such run", filepath.Base(dir))
+	}
+	if err != nil {
+		return k, fail(codeStorage, err)
+	}
+	if err := json.Unmarshal(b, &k); err != nil {
+		return k, failf(codeData, "%s/%s: %w", filepath.Base(dir), keptFile, err)
+	}
+	return k, nil
+}
+
+// write writes run.json, whole or not at all.
+func (k keptRun) write(dir string) error {
+	return safetensors.WriteFileAtomic(filepath.Join(dir, keptFile), 0o644, func(w io.Writer) error { return json.NewEncoder(w).Encode(k) })
+}
+
+func (k keptRun) info(id string, c train.Config, open bool) *runInfo {
+	return &runInfo{ID: id, Name: k.Name, Created: k.Created, Step: k.Step, Steps: c.Train.Steps, Loss: k.Loss, ValLoss: k.ValLoss,
+		Parameters: k.Parameters, Config: train.Flat(c), Open: open}
+}
+
+// The folders of a session.
+const (
+	runsDir    = "runs"
+	importsDir = "imports"
+)
+
+func (s *Session) runDir(id string) string { return s.path(runsDir, id) }
+func lockName(id string) string            { return "innerloop.run." + id }
+
+var runID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,80}$`)
+
+// kept returns a run's folder.
+func (s *Session) kept(id string) (string, error) {
+	if !runID.MatchString(id) {
+		return "", failf(codeUsage, "run %.90q: no name of a run", id)
+	}
+	dir := s.runDir(id)
+	_, err := readKept(dir)
+	return dir, err
+}
+
+// newID makes the folder of a new run.
+func (s *Session) newID() (string, error) {
+	if err := os.MkdirAll(s.path(runsDir), 0o755); err != nil {
+		return "", fail(codeStorage, err)
+	}
+	at := timeNow().UTC().Format("20060102-150405")
+	for n := 1; ; n++ {
+		id := at
+		if n > 1 {
+			id = fmt.Sprintf("%s-%d", at, n)
+		}
+		err := os.Mkdir(s.runDir(id), 0o755)
+		if err == nil || !errors.Is(err, fs.ErrExist) {
+			return id, fail(codeStorage, err)
+		}
+	}
+}
+
+// create keeps a new run at step 0; fill, where it is not nil, puts more into its folder.
+func (s *Session) create(name string, c train.Config, parameters int, fill func(dir string) error) (id string, err error) {
+	if id, err = s.newID(); err != nil {
+		return "", err
+	}
+	dir := s.runDir(id)
+	defer func() {
+		if err != nil {
+			os.RemoveAll(dir) //nolint:errcheck // err is what matters
+		}
+	}()
+	if name == "" {
+		name = defaultName(c)
+	}
+	if fill != nil {
+		if err := fill(dir); err != nil {
+			return "", err
+		}
+	}
+	if err := train.SaveConfig(dir, c); err != nil {
+		return "", fail(codeStorage, err)
+	}
+	k := keptRun{Name: name, Created: timeNow().UTC().Format(time.RFC3339), Parameters: parameters}
+	return id, fail(codeStorage, k.write(dir)) // last: a folder without it is none
+}
+
+// defaultName names a run by what is most often changed.
+func defaultName(c train.Config) string {
+	text := "stories"
+	if c.Data.File != "" {
+		text = strings.TrimSuffix(filepath.Base(c.Data.File), filepath.Ext(c.Data.File))
+	}
+	return fmt.Sprintf("%s · TTT-%s %d×%d", text, map[string]string{"linear": "Linear", "mlp": "MLP"}[c.Model.TTTLayerType], c.Model.NumHiddenLayers, c.Model.HiddenSize)
+}
+
+func (s *Session) start(p startParams) (any, error) {
+	c, err := config(p.Config)
+	if err != nil {
+		return nil, err
+	}
+	var fill func(string) error
+	if p.Weights != "" {
+		from, err := s.kept(p.Weights)
+		if err != nil {
+			return nil, err
+		}
+		if s.open != nil && s.open.id == p.Weights && s.state != stateFailed {
+			if err := s.open.saveNow(); err != nil {
+				return nil, fail(codeStorage, err)
+			}
+		}
+		fill = func(dir string) error { return copyWeights(from, filepath.Join(dir, initialDir)) }
+	}
+	s.shut()
+	s.enter(stateLoading, nil)
+	o, err := s.begin(p.Name, c, fill)
+	if err != nil {
+		s.enter(stateIdle, nil)
+		return nil, err
+	}
+	return s.opened(o, p.Paused)
+}
+
+// begin keeps a new run and opens it.
+func (s *Session) begin(name string, c train.Config, fill func(string) error) (*openRun, error) {
+	id, err := s.create(name, c, 0, fill)
+	if err != nil {
+		return nil, err
+	}
+	s.host.Lock(lockName(id))
+	o, err := s.load(id, loadOptions{})
+	if err != nil {
+		s.host.Unlock(lockName(id))
+		return nil, errors.Join(err, os.RemoveAll(s.runDir(id)))
+	}
+	return o, nil
+}
+
+func (s *Session) opened(o *openRun, paused bool) (any, error) {
+	s.open = o
+	state := stateRunning
+	switch {
+	case o.ended():
+		state = stateFinished
+	case paused:
+		state = statePaused
+	}
+	s.enter(state, nil)
+	s.send("memory", s.memory())
+	if state != stateRunning {
+		if err := o.look(); err != nil {
+			s.failed(err)
+		}
+	}
+	return runResult{o.info()}, nil
+}
+
+func (s *Session) openKept(p openParams) (any, error) {
+	if _, err := s.kept(p.Run); err != nil {
+		return nil, err
+	}
+	s.shut()
+	if !s.host.Lock(lockName(p.Run)) {
+		return nil, failf(codeLocked, "the run is open in another tab: close it there first")
+	}
+	s.enter(stateLoading, nil)
+	o, err := s.load(p.Run, loadOptions{text: p.Text, otherText: p.OtherText})
+	if err != nil {
+		s.host.Unlock(lockName(p.Run))
+		s.enter(stateIdle, nil)
+		return nil, err
+	}
+	return s.opened(o, p.Paused)
+}
+
+func (s *Session) runs(empty) (any, error) {
+	es, err := os.ReadDir(s.path(runsDir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fail(codeStorage, err)
+	}
+	list := []*runInfo{}
+	for _, e := range es {
+		id := e.Name()
+		if !e.IsDir() || !runID.MatchString(id) {
+			continue
+		}
+		if s.open != nil && s.open.id == id {
+			info := s.open.info()
+			info.Bytes = size(s.open.dir)
+			list = append(list, info)
+			continue
+		}
+		dir := s.runDir(id)
+		k, err := readKept(dir)
+		if err != nil {
+			continue // a tab that was closed while it made the run
+		}
+		c, err := train.Load(filepath.Join(dir, train.RunConfigFile))
+		info := k.info(id, c, false)
+		info.Bytes = size(dir)
+		if err != nil {
+			info.Problem = err.Error()
+		}
+		list = append(list, info)
+	}
+	slices.SortFunc(list, func(a, b *runInfo) int { return strings.Compare(b.Created+b.ID, a.Created+a.ID) })
+	return runsResult{list}, nil
+}
+
+// size is the number of bytes below dir.
+func size(dir string) (n int64) {
+	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error { // what cannot be read counts nothing
+		if err == nil && !d.IsDir() {
+			if i, err := d.Info(); err == nil {
+				n += i.Size()
+			}
+		}
+		return nil
+	})
+	return n
+}
+
+// metrics are a kept run's curves, by column.
+func (s *Session) metrics(id string) (map[string][]float64, error) {
+	dir, err := s.kept(id)
+	if err != nil {
+		return nil, err
+	}
+	m := map[string][]float64{}
+	for _, name := range []string{"step", "loss", "gradNorm", "lr", "tokensPerSecond", "valStep", "valLoss"} {
+		m[name] = []float64{}
+	}
+	add := func(name string, v float64) { m[name] = append(m[name], v) }
+	_, err = train.ReadMetrics(dir, math.MaxInt, func(x train.Metric) {
+		if x.Eval != nil {
+			add("valStep", float64(x.Eval.Step))
+			add("valLoss", x.Eval.Loss)
+			return
+		}
+		add("step", float64(x.Step.Step))
+		add("loss", x.Step.Loss)
+		add("gradNorm", x.Step.GradNorm)
+		add("lr", x.Step.LR)
+		add("tokensPerSecond", x.TokensPerSecond)
+	})
+	return m, fail(codeStorage, err)
+}
+
+func (s *Session) rename(p renameParams) (any, error) {
+	dir, err := s.kept(p.Run)
+	if err != nil {
+		return nil, err
+	}
+	if p.Name = strings.TrimSpace(p.Name); p.Name == "" || len(p.Name) > 800 {
+		return nil, failf(codeUsage, "rename: a name of %d bytes, want 1 to 800", len(p.Name))
+	}
+	k, err := readKept(dir)
+	if err != nil {
+		return nil, err
+	}
+	k.Name = p.Name
+	if s.open != nil && s.open.id == p.Run {
+		s.open.kept.Name = p.Name
+	}
+	return nil, fail(codeStorage, k.write(dir))
+}
+
+func (s *Session) remove(p runParams) (any, error) {
+	dir, err := s.kept(p.Run)
+	if err != nil {
+		return nil, err
+	}
+	if s.open != nil && s.open.id == p.Run {
+		s.shut()
+	}
+	if !s.host.Lock(lockName(p.Run)) {
+		return nil, failf(codeLocked, "the run is open in another tab: close it there first")
+	}
+	defer s.host.Unlock(lockName(p.Run))
+	if err := os.Remove(filepath.Join(dir, keptFile)); err != nil { // from here on it is no run
+		return nil, fail(codeStorage, err)
+	}
+	return nil, fail(codeStorage, os.RemoveAll(dir))
+}
+
+func (s *Session) download(p runParams) (any, error) {
+	dir, err := s.kept(p.Run)
+	if err != nil {
+		return nil, err
+	}
+	if s.open != nil && s.open.id == p.Run && s.state != stateFailed {
+		if err := s.open.saveNow(); err != nil {
+			return nil, fail(codeStorage, err)
+		}
+	}
+	k, err := readKept(dir)
+	if err != nil {
+		return nil, err
+	}
+	at, _, err := train.Latest(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, failf(codeData, "the run has no checkpoint yet: let it make a step first")
+	}
+	if err != nil {
+		return nil, fail(codeStorage, err)
+	}
+	d := downloadResult{Dir: dir, Name: fileName(k.Name)}
+	step, err := filepath.Rel(dir, at.Dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, folder := range []string{"", step} {
+		es, err := os.ReadDir(filepath.Join(dir, folder))
+		if err != nil {
+			return nil, fail(codeStorage, err)
+		}
+		for _, e := range es {
+			if !e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
+				d.Files = append(d.Files, filepath.ToSlash(filepath.Join(folder, e.Name())))
+			}
+		}
+	}
+	return d, nil
+}
+
+var notInNames = regexp.MustCompile(`[^A-Za-z0-9]+`)
+
+// fileName makes a name for files of a run's name.
+func fileName(name string) string {
+	if n := strings.Trim(notInNames.ReplaceAllString(strings.ReplaceAll(name, "×", "x"), "-"), "-"); n != "" {
+		return n[:min(len(n), 80)]
+	}
+	return "run"
+}
+
+// copyWeights copies the weights of a checkpoint's folder, once they are found to be a model's.
+func copyWeights(from, to string) error {
+	c, err := model.OpenCheckpoint(from)
+	if err != nil {
+		return fail(codeData, err)
+	}
+	defer c.Close()
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return fail(codeStorage, err)
+	}
+	if err := c.Write(to, safetensors.F32); err != nil {
+		return fail(codeStorage, err)
+	}
+	return nil
+}
+
+// takeOver makes a run of an upload.
+func (s *Session) takeOver(p importParams) (any, error) {
+	root := s.path(importsDir)
+	dir := filepath.Clean(p.Dir)
+	if s.root != "/" {
+		dir = s.path(p.Dir)
+	}
+	if rel, err := filepath.Rel(root, dir); err != nil || rel == "." || strings.HasPrefix(rel, "..") {
+		return nil, failf(codeUsage, "import: %.80q is no upload", p.Dir)
+	}
+	dir, err := uploaded(dir)
+	if err != nil {
+		return nil, err
+	}
+	has := func(name string) bool { _, err := os.Stat(filepath.Join(dir, name)); return err == nil }
+	var id string
+	if has(train.RunConfigFile) && has(train.CheckpointsDir) {
+		id, err = s.importRun(dir, p.Name)
+	} else {
+		id, err = s.importWeights(dir, p.Name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	k, err := readKept(s.runDir(id))
+	if err != nil {
+		return nil, err
+	}
+	c, err := train.Load(filepath.Join(s.runDir(id), train.RunConfigFile))
+	return runResult{k.info(id, c, false)}, fail(codeData, err)
+}
+
+// uploaded finds the folder of an upload that holds a run or weights: it or one within it.
+func uploaded(dir string) (string, error) {
+	es, err := os.ReadDir(dir)
+	if err != nil {
+		return "", fail(codeStorage, err)
+	}
+	var names, folders []string
+	for _, e := range es {
+		names = append(names, e.Name())
+		if e.IsDir() {
+			folders = append(folders, e.Name())
+		}
+		if e.Name() == train.RunConfigFile || e.Name() == model.ConfigFile {
+			return dir, nil
+		}
+	}
+	if len(folders) == 1 {
+		return uploaded(filepath.Join(dir, folders[0]))
+	}
+	return "", failf(codeData, "no checkpoint: got %s; want the folder or .zip of a run (config.toml, checkpoints), or %s with %s",
+		strings.Join(names[:min(len(names), 8)], ", "), model.ConfigFile, model.WeightsFile)
+}
+
+// importRun takes over what train.Save wrote.
+func (s *Session) importRun(dir, name string) (string, error) {
+	c, err := train.Load(filepath.Join(dir, train.RunConfigFile))
+	if err == nil {
+		err = c.Validate()
+	}
+	if err != nil {
+		return "", fail(codeData, err)
+	}
+	at, damaged, err := train.Latest(dir)
+	if len(damaged) > 0 && err != nil {
+		err = damaged[0]
+	}
+	if err != nil {
+		return "", fail(codeData, err)
+	}
+	m, err := model.New(c.Model, model.ScanOptions{})
+	if err != nil {
+		return "", fail(codeData, err)
+	}
+	past, err := train.ReadMetrics(dir, at.Step, nil)
+	if err != nil {
+		return "", fail(codeStorage, err)
+	}
+	if old, err := readKept(dir); err == nil && name == "" {
+		name = old.Name
+	}
+	id, err := s.create(name, c, m.Count(), func(to string) error {
+		if err := os.MkdirAll(filepath.Join(to, train.CheckpointsDir), 0o755); err != nil {
+			return fail(codeStorage, err)
+		}
+		rel, err := filepath.Rel(dir, at.Dir)
+		if err != nil {
+			return err
+		}
+		for _, f := range []string{train.MetricsFile, model.ConfigFile, model.WeightsFile, rel} {
+			if err := os.Rename(filepath.Join(dir, f), filepath.Join(to, f)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fail(codeStorage, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	k, err := readKept(s.runDir(id))
+	if err != nil {
+		return "", err
+	}
+	k.Step = at.Step
+	if past.Last.Step > 0 {
+		k.Loss = &past.Last.Loss
+	}
+	if past.Eval != nil {
+		k.ValLoss = &past.Eval.Loss
+	}
+	return id, fail(codeStorage, k.write(s.runDir(id)))
+}
+
+// importWeights begins a run with the weights of another program.
+func (s *Session) importWeights(dir, name string) (string, error) {
+	from, err := model.OpenCheckpoint(dir)
+	if err != nil {
+		return "", fail(codeData, err)
+	}
+	c := defaults()
+	c.Model = from.Params.Config
+	n := from.Params.Count()
+	from.Close()
+	if err := c.Validate(); err != nil {
+		return "", fail(codeData, err)
+	}
+	return s.create(name, c, n, func(to string) error { return copyWeights(dir, filepath.Join(to, initialDir)) })
+}
