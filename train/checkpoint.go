@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -238,14 +237,30 @@ func Latest(dir string) (Checkpoint, []error, error) {
 
 // What a killed process leaves: in the run's folder, temporary files that were about to be renamed to one of its own, and
 // checkpoints of a run that another one replaced; among the checkpoints, what was being written or removed.
-var (
-	leftInRun         = regexp.MustCompile(`^\.((config\.toml|metrics\.jsonl|config\.json|model\.safetensors)[0-9]+|partial-checkpoints)$`)
-	leftInCheckpoints = regexp.MustCompile(`^\.partial-(old-)?step-[0-9]+$`)
-)
+func leftInRun(name string) bool {
+	if name == OldCheckpointsDir {
+		return true
+	}
+	return slices.ContainsFunc([]string{RunConfigFile, MetricsFile, model.ConfigFile, model.WeightsFile}, func(f string) bool {
+		rest, ok := strings.CutPrefix(name, "."+f)
+		return ok && digits(rest)
+	})
+}
+
+func leftInCheckpoints(name string) bool {
+	rest, ok := strings.CutPrefix(name, partialPrefix)
+	rest, step := strings.CutPrefix(strings.TrimPrefix(rest, "old-"), stepPrefix)
+	return ok && step && digits(rest)
+}
+
+// digits says whether s is a number as file names have it.
+func digits(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789") == ""
+}
 
 // Clean removes what a killed process left half-written or half-removed in a run's folder.
 func Clean(dir string) error {
-	for d, left := range map[string]*regexp.Regexp{dir: leftInRun, filepath.Join(dir, CheckpointsDir): leftInCheckpoints} {
+	for d, left := range map[string]func(string) bool{dir: leftInRun, filepath.Join(dir, CheckpointsDir): leftInCheckpoints} {
 		es, err := os.ReadDir(d)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -254,7 +269,7 @@ func Clean(dir string) error {
 			return err
 		}
 		for _, e := range es {
-			if left.MatchString(e.Name()) {
+			if left(e.Name()) {
 				if err := os.RemoveAll(filepath.Join(d, e.Name())); err != nil {
 					return err
 				}

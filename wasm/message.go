@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"regexp"
 	"strings"
 
 	"innerloop/gpu"
@@ -116,12 +115,10 @@ func asFailure(err error) *failure {
 	return &g
 }
 
-var words = regexp.MustCompile(`[a-z0-9_.]+`)
-
 // keyIn finds the configuration's key that a message names, whole or, of the model's keys, without its table.
 func keyIn(message string) string {
 	said := map[string]bool{}
-	for _, w := range words.FindAllString(message, -1) {
+	for _, w := range strings.FieldsFunc(message, func(r rune) bool { return r != '_' && r != '.' && (r < 'a' || r > 'z') && (r < '0' || r > '9') }) {
 		said[strings.Trim(w, ".")] = true
 	}
 	values := train.Values(train.Default())

@@ -9,7 +9,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -65,11 +64,20 @@ const (
 func (s *Session) runDir(id string) string { return s.path(runsDir, id) }
 func lockName(id string) string            { return "innerloop.run." + id }
 
-var runID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,80}$`)
+// inNames says whether a character may stand in the name of a file anywhere.
+func inNames(r rune) bool {
+	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
+}
+
+// isRunID says whether id is what newID makes, or could have made.
+func isRunID(id string) bool {
+	other := strings.IndexFunc(id, func(r rune) bool { return !inNames(r) && !strings.ContainsRune("._-", r) })
+	return len(id) >= 1 && len(id) <= 81 && other < 0 && inNames(rune(id[0]))
+}
 
 // kept returns a run's folder.
 func (s *Session) kept(id string) (string, error) {
-	if !runID.MatchString(id) {
+	if !isRunID(id) {
 		return "", failf(codeUsage, "run %.90q: no name of a run", id)
 	}
 	dir := s.runDir(id)
@@ -218,7 +226,7 @@ func (s *Session) runs(empty) (any, error) {
 	list := []*runInfo{}
 	for _, e := range es {
 		id := e.Name()
-		if !e.IsDir() || !runID.MatchString(id) {
+		if !e.IsDir() || !isRunID(id) {
 			continue
 		}
 		if s.open != nil && s.open.id == id {
@@ -360,11 +368,10 @@ func (s *Session) download(p runParams) (any, error) {
 	return d, nil
 }
 
-var notInNames = regexp.MustCompile(`[^A-Za-z0-9]+`)
-
 // fileName makes a name for files of a run's name.
 func fileName(name string) string {
-	if n := strings.Trim(notInNames.ReplaceAllString(strings.ReplaceAll(name, "×", "x"), "-"), "-"); n != "" {
+	words := strings.FieldsFunc(strings.ReplaceAll(name, "×", "x"), func(r rune) bool { return !inNames(r) })
+	if n := strings.Join(words, "-"); n != "" {
 		return n[:min(len(n), 80)]
 	}
 	return "run"

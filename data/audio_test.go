@@ -1,0 +1,230 @@
+package data
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// wav writes a WAV file of frames [n][channels] in a format, as its specification has it.
+func wav(tag, bits, rate int, extensible bool, frames [][]float64) []byte {
+	le := binary.LittleEndian
+	var samples []byte
+	for _, f := range frames {
+		for _, v := range f {
+			switch {
+			case tag == 3 && bits == 32:
+				samples = le.AppendUint32(samples, math.Float32bits(float32(v)))
+			case tag == 3:
+				samples = le.AppendUint64(samples, math.Float64bits(v))
+			case bits == 8:
+				samples = append(samples, byte(math.Round(v*127)+128))
+			default:
+				n := int64(math.Round(v * float64(int64(1)<<(bits-1)-1)))
+				for i := range bits / 8 {
+					samples = append(samples, byte(n>>(8*i)))
+				}
+			}
+		}
+	}
+	ch := len(frames[0])
+	fm := le.AppendUint16(nil, uint16(tag))
+	if extensible {
+		fm = le.AppendUint16(nil, 0xFFFE)
+	}
+	fm = le.AppendUint16(fm, uint16(ch))
+	fm = le.AppendUint32(fm, uint32(rate))
+	fm = le.AppendUint32(fm, uint32(rate*ch*bits/8))
+	fm = le.AppendUint16(le.AppendUint16(fm, uint16(ch*bits/8)), uint16(bits))
+	if extensible {
+		fm = append(fm, 22, 0, byte(bits), 0, 0, 0, 0, 0, byte(tag), 0, 0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xaa, 0, 0x38, 0x9b, 0x71)
+	}
+	chunk := func(id string, b []byte) []byte {
+		out := append(le.AppendUint32([]byte(id), uint32(len(b))), b...)
+		if len(b)%2 == 1 {
+			out = append(out, 0)
+		}
+		return out
+	}
+	body := slices.Concat([]byte("WAVE"), chunk("fmt ", fm), chunk("LIST", []byte("odd")), chunk("data", samples))
+	return chunk("RIFF", body)
+}
+
+// tone is n frames of sines, one a channel.
+func tone(n, channels, rate int, hz float64) [][]float64 {
+	out := make([][]float64, n)
+	for i := range out {
+		for c := range channels {
+			out[i] = append(out[i], 0.7*math.Sin(2*math.Pi*hz*float64(i)/float64(rate)+float64(c)))
+		}
+	}
+	return out
+}
+
+func TestDecodeWAV(t *testing.T) {
+	for _, f := range []struct {
+		tag, bits int
+		err       float64
+	}{{1, 8, 0.01}, {1, 16, 1e-4}, {1, 24, 1e-6}, {1, 32, 1e-6}, {3, 32, 1e-7}, {3, 64, 1e-7}} {
+		for _, channels := range []int{1, 2, 5} {
+			for _, ext := range []bool{false, true} {
+				frames := tone(333, channels, 8000, 440)
+				a, err := DecodeWAV("a.wav", wav(f.tag, f.bits, 8000, ext, frames))
+				if err != nil || a.Rate != 8000 || len(a.Samples) != 333 {
+					t.Fatalf("%v x %d, extensible %v: %d samples at %d: %v", f, channels, ext, len(a.Samples), a.Rate, err)
+				}
+				for i, s := range a.Samples {
+					mean := 0.0
+					for _, v := range frames[i] {
+						mean += v / float64(channels)
+					}
+					if math.Abs(float64(s)-mean) > f.err {
+						t.Fatalf("%v x %d: sample %d is %g, want %g", f, channels, i, s, mean)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestBadWAV(t *testing.T) {
+	good := wav(1, 16, 8000, false, tone(10, 2, 8000, 440))
+	change := func(at int, b ...byte) []byte {
+		c := bytes.Clone(good)
+		copy(c[at:], b)
+		return c
+	}
+	for _, c := range []struct {
+		b    []byte
+		want string
+	}{
+		{nil, "no WAV file"}, {[]byte("RIFF"), "no WAV file"}, {[]byte("ID3 some mp3 file"), "want RIFF"},
+		{good[:12], "before a data chunk"}, {good[:30], "the file ends after"}, {good[:len(good)-4], "cut off"},
+		{change(20, 2), "format 0x2"}, {change(20, 0x55), "convert it first"}, {change(34, 12), "12 bits"}, {change(22, 0, 0), "0 channels"},
+		{change(24, 1, 0, 0, 0), "1 samples a second"}, {change(32, 3), "frames of 3 bytes"}, {change(12, 'j', 'u', 'n', 'k'), "before the fmt"},
+		{wav(3, 32, 8000, false, [][]float64{{0}, {math.NaN()}}), "sample 1 of channel 0 is NaN"},
+	} {
+		_, err := DecodeWAV("x.wav", c.b)
+		if err == nil || !strings.HasPrefix(err.Error(), "data: x.wav: ") || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%.20q...: got %v, want %q", c.b, err, c.want)
+		}
+	}
+}
+
+func FuzzDecodeWAV(f *testing.F) {
+	f.Add(wav(1, 16, 8000, false, tone(10, 2, 8000, 440)))
+	f.Add(wav(3, 64, 44100, true, tone(3, 1, 8000, 440)))
+	f.Add(wav(1, 24, 8000, true, tone(3, 3, 8000, 440)))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		a, err := DecodeWAV("x", b)
+		if err != nil {
+			return
+		}
+		if len(a.Samples) == 0 || len(a.Samples) > len(b) || a.Rate < minRate || a.Rate > maxRate {
+			t.Errorf("%d samples at %d of %d bytes", len(a.Samples), a.Rate, len(b))
+		}
+		for _, s := range a.Samples {
+			if !(s >= -1 && s <= 1) {
+				t.Fatalf("sample %g", s)
+			}
+		}
+	})
+}
+
+func TestEncodeWAV(t *testing.T) {
+	a := Sounds(1, 5000)
+	b, err := DecodeWAV("a", EncodeWAV(a))
+	if err != nil || b.Rate != a.Rate || len(b.Samples) != len(a.Samples) {
+		t.Fatal(err, b.Rate, len(b.Samples))
+	}
+	for i, s := range b.Samples {
+		if math.Abs(float64(s-a.Samples[i])) > 1.0/32768 {
+			t.Fatalf("sample %d: %g, want %g", i, s, a.Samples[i])
+		}
+	}
+}
+
+// Every token is the token of its own sample, tokens grow with samples, and the error of a round trip is what 8 bits of
+// mu-law allow: about 1 % of a sample.
+func TestMuLaw(t *testing.T) {
+	last := float32(math.Inf(-1))
+	for i := range 256 {
+		s := FromMuLaw(byte(i))
+		if got := MuLaw(s); got != byte(i) || s <= last || s < -1 || s > 1 {
+			t.Errorf("token %d: sample %g, of token %d", i, s, got)
+		}
+		last = s
+	}
+	for i := -1000; i <= 1000; i++ {
+		x := float64(i) / 1000
+		got := float64(FromMuLaw(MuLaw(float32(x))))
+		if e := math.Abs(got - x); e > 0.023*math.Abs(x)+1e-4 {
+			t.Errorf("%g becomes %g", x, got)
+		}
+	}
+	if MuLaw(0) != 128 || FromMuLaw(128) != 0 || MuLaw(5) != 255 || MuLaw(-5) != 0 || MuLaw(float32(math.NaN())) > 255 {
+		t.Error("silence or the ends")
+	}
+}
+
+// A tone keeps its frequency, its phase and its loudness; what is above the lower rate's range is gone.
+func TestResample(t *testing.T) {
+	sine := func(rate, n int, hz float64) Audio {
+		a := Audio{rate, make([]float32, n)}
+		for i := range a.Samples {
+			a.Samples[i] = float32(0.8 * math.Sin(2*math.Pi*hz*float64(i)/float64(rate)))
+		}
+		return a
+	}
+	for _, c := range []struct{ from, to int }{{44100, 8000}, {8000, 44100}, {48000, 16000}, {16000, 48000}, {22050, 8000}, {11025, 8000}, {8000, 8001}} {
+		got := sine(c.from, c.from, 1234).Resample(c.to)
+		if got.Rate != c.to || len(got.Samples) != c.to {
+			t.Fatalf("%v: %d samples at %d", c, len(got.Samples), got.Rate)
+		}
+		want := sine(c.to, c.to, 1234)
+		for i := c.to / 10; i < c.to*9/10; i++ { // the ends have nothing beyond them
+			if d := math.Abs(float64(got.Samples[i] - want.Samples[i])); d > 1e-3 {
+				t.Fatalf("%v: sample %d is off by %g", c, i, d)
+			}
+		}
+	}
+	loud := 0.0
+	for _, s := range sine(44100, 44100, 6000).Resample(8000).Samples[800:7200] {
+		loud = max(loud, math.Abs(float64(s)))
+	}
+	if loud > 1e-3 {
+		t.Errorf("6000 Hz at 8000 samples a second: an alias of %g", loud)
+	}
+	a := sine(8000, 10, 100)
+	if !slices.Equal(a.Resample(8000).Samples, a.Samples) || len(a.Resample(1000).Samples) != 1 {
+		t.Error("the same rate, or a short sound")
+	}
+}
+
+func TestSounds(t *testing.T) {
+	a, b := Sounds(1, 50000), Sounds(1, 20000)
+	if len(a.Samples) < 50000 || !slices.Equal(a.Samples[:len(b.Samples)], b.Samples) {
+		t.Error("a longer sound does not begin with the shorter")
+	}
+	if slices.Equal(Sounds(2, 100).Samples[:100], a.Samples[:100]) {
+		t.Error("the seed does not matter")
+	}
+	lo, hi := slices.Min(a.Samples), slices.Max(a.Samples)
+	if lo < -1 || hi > 1 || hi < 0.3 {
+		t.Error(lo, hi)
+	}
+	used := map[byte]bool{}
+	for _, tok := range a.Tokens() {
+		used[tok] = true
+	}
+	if len(used) < 100 {
+		t.Errorf("%d tokens in use", len(used))
+	}
+	if got := FromTokens(SoundRate, a.Tokens()); fmt.Sprint(got.Tokens()) != fmt.Sprint(a.Tokens()) {
+		t.Error("tokens change in a round trip")
+	}
+}
