@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .SILENT:
-.PHONY: innerloop test setup vet race lint fuzz clean help
+.PHONY: innerloop test setup vet page race lint fuzz clean help
 
 FUZZTIME ?= 30s
 LINT := go tool -modfile=tools/go.mod golangci-lint
@@ -12,7 +12,7 @@ innerloop: ## build ./innerloop, the command line
 	go build -o $@ ./cmd/innerloop
 
 # One package at a time: lavapipe and the Go executor use every core themselves.
-test: setup vet race ## install what is missing and run every check; without an adapter or a browser it fails
+test: setup vet page race ## install what is missing and run every check; without an adapter or a browser it fails
 	echo '== go test ./...'
 	export XDG_RUNTIME_DIR=$$(mktemp -d)
 	trap 'rm -rf "$$XDG_RUNTIME_DIR"' EXIT
@@ -28,6 +28,12 @@ vet: ## gofmt and go vet, for this machine and for the browser
 	go vet ./...
 	GOOS=js GOARCH=wasm go vet ./...
 	GOOS=js GOARCH=wasm go build ./...
+
+page: ## types and unit tests of the page's modules
+	echo '== tsc, node --test'
+	cd ui
+	npx --no-install tsc --noEmit
+	node --test --test-reporter=dot test/*.test.js
 
 # The adapters are hidden, since a software adapter under the race detector takes hours, and so are the tests
 # that drive a browser. The command line's scripts run whole processes, of which some may use little memory: the race

@@ -72,7 +72,7 @@ const initialDir = "initial"
 func (s *Session) load(id string, lo loadOptions) (_ *openRun, err error) {
 	o := &openRun{
 		s: s, id: id, dir: s.runDir(id), saved: -1,
-		save: budget{every: 5 * time.Second, share: 0.05}, sample: budget{every: 3 * time.Second, share: 0.1},
+		save: budget{every: 5 * time.Second, share: 0.05}, sample: budget{every: 3 * time.Second, share: 0.2},
 		inner: budget{every: 2 * time.Second, share: 0.1}, memory: budget{every: time.Second, share: 1},
 	}
 	now := timeNow()

@@ -1,0 +1,3 @@
+module innerloop
+
+go 1.26

@@ -1,0 +1,4 @@
+// An expression, as the real one.
+(maxInFlight) => {
+  return `${maxInFlight} in flight`;
+}

@@ -1,0 +1,1 @@
+export const late = "and what is loaded late";

@@ -1,0 +1,283 @@
+// @ts-check
+// The settings that the page offers: what they are called, what they mean and what they may be. Their defaults come from
+// the trainer. Ranges are what the page takes from a person or a link; the trainer has the last word (describe).
+
+/**
+ * @typedef {number | boolean | string | string[]} Value
+ * @typedef {object} Field
+ * @property {string} key
+ * @property {"int" | "number" | "switch" | "choice" | "text" | "lines"} kind
+ * @property {string} label
+ * @property {string} help one sentence
+ * @property {string} [formula]
+ * @property {string} [unit]
+ * @property {number} [min]
+ * @property {number} [max]
+ * @property {"add" | "double" | "1-2-5"} [scale] what an arrow key does
+ * @property {number} [step] what it adds
+ * @property {[value: string, label: string][]} [choices]
+ * @property {boolean} [live] acts on the open run at once
+ * @property {[from: number, to: number]} [slider] a logarithmic slider below the number
+ * @property {(settings: { get(key: string): Value | undefined }) => boolean} [when] shown only then
+ *
+ * @typedef {object} Group
+ * @property {string} id
+ * @property {string} title
+ * @property {string[]} keys
+ */
+
+/** The generated tasks of data.task. @type {[value: string, label: string, noun: string][]} */
+export const TASKS = [
+  ["stories", "Stories (generated)", "generated stories"],
+  ["recall", "Recall: what did the key stand for?", "a recall task"],
+  ["copy", "Copy: say it again", "a copying task"],
+  ["sums", "Sums: add two numbers", "sums"],
+];
+
+/** @type {Field[]} */
+export const FIELDS = [
+  // Data. Task and file have one list of their own on the page.
+  {
+    key: "data.task", kind: "choice", label: "Text", choices: TASKS.map(([v, label]) => [v, label]),
+    help: "What the model reads: text that is made up here, Newton's Opticks, or a file of yours, which never leaves this machine.",
+  },
+  { key: "data.file", kind: "text", label: "File", help: "The text file that the model reads, byte by byte." },
+  {
+    key: "data.story_bytes", kind: "int", label: "Length", unit: "bytes", min: 1024, max: 67108864, scale: "double",
+    help: "How much text is made up for training and validation.", when: (s) => !s.get("data.file"),
+  },
+  {
+    key: "data.val_fraction", kind: "number", label: "Held out", unit: "part", min: 0, max: 0.9, scale: "add", step: 0.05,
+    help: "The part of the text, its end, that the model never trains on: the validation loss is measured there.",
+  },
+  {
+    key: "data.document", kind: "text", label: "Ends a document",
+    help: "Text at which a document ends and the inner state starts anew; empty: the whole text is one document.",
+  },
+
+  // Model
+  {
+    key: "model.hidden_size", kind: "int", label: "Width", min: 2, max: 4096, scale: "double",
+    help: "Numbers that stand for each byte between the layers; has to be a multiple of the heads.", formula: "C = H · F",
+  },
+  { key: "model.num_hidden_layers", kind: "int", label: "Layers", min: 1, max: 64, scale: "add", step: 1, help: "Blocks, one behind the other, each with a TTT layer and a feed-forward network." },
+  {
+    key: "model.num_attention_heads", kind: "int", label: "Heads", min: 1, max: 256, scale: "double",
+    help: "Inner models in each layer, side by side; each sees its share of the width.", formula: "F = C / H",
+  },
+  { key: "model.intermediate_size", kind: "int", label: "Feed-forward width", min: 1, max: 16384, scale: "double", help: "Width inside each block's SwiGLU network; usually 8/3 of the model's width.", formula: "W₃ (silu(W₁x) ⊙ W₂x)" },
+  { key: "model.pre_conv", kind: "switch", label: "Convolution first", help: "A short convolution before each TTT layer shows it the last few bytes at every place.", formula: "x ← x + conv(norm(x))" },
+  { key: "model.conv_kernel", kind: "int", label: "Convolution width", unit: "bytes", min: 1, max: 64, scale: "add", step: 1, help: "How many bytes back the convolutions see, the present one included." },
+  { key: "model.use_gate", kind: "switch", label: "Gate", help: "Multiplies what a TTT layer says by a learned gate.", formula: "out ⊙ gelu(W_g x)" },
+  { key: "model.share_qk", kind: "switch", label: "Shared query and key", help: "One projection for queries and keys; a convolution each tells them apart." },
+  { key: "model.tie_word_embeddings", kind: "switch", label: "Tied embedding", help: "The matrix that reads bytes also writes them: fewer parameters." },
+
+  // Inner loop
+  {
+    key: "model.ttt_layer_type", kind: "choice", label: "Inner model", choices: [["linear", "Linear (TTT-Linear)"], ["mlp", "Two layers (TTT-MLP)"]],
+    help: "The small model that learns while it reads: its weights are the layer's memory.", formula: "linear: f(k) = k + LN(kW + b)",
+  },
+  {
+    key: "model.mini_batch_size", kind: "int", label: "Mini-batch", unit: "bytes", min: 1, max: 256, scale: "double",
+    help: "Bytes between two updates of the inner model: fewer remember better, more are faster.", formula: "W ← W − Σ η ∂ℓ/∂W over K bytes",
+  },
+  {
+    key: "model.ttt_base_lr", kind: "number", label: "Inner learning rate", min: 0, max: 100, scale: "1-2-5",
+    help: "How far each inner step goes; every head learns to scale it for every byte.", formula: "η = base · σ(w·x + c) / F",
+  },
+  { key: "train.scan_checkpoint_every", kind: "int", label: "Keep a state every", unit: "mini-batches", min: 1, max: 4096, scale: "double", help: "Inner states that are kept for the backward pass: a higher number takes less memory and more time." },
+
+  // Optimiser
+  { key: "train.lr", kind: "number", label: "Learning rate", min: 0, max: 10, scale: "1-2-5", live: true, slider: [1e-5, 1e-1], help: "Size of the outer steps after the warm-up: too high and the loss jumps, too low and nothing happens.", formula: "AdamW: θ ← θ − lr · m̂ / (√v̂ + ε)" },
+  { key: "train.warmup_steps", kind: "int", label: "Warm-up", unit: "steps", min: 0, max: 1000000, scale: "1-2-5", live: true, help: "Steps in which the learning rate rises from nothing to its value.", formula: "lr · step / warm-up" },
+  { key: "train.min_lr_ratio", kind: "number", label: "Ends at", unit: "× rate", min: 0, max: 1, scale: "add", step: 0.05, live: true, help: "After the warm-up the learning rate falls along a cosine to this part of its value.", formula: "lr · (r + (1 − r)(1 + cos πt) / 2)" },
+  { key: "train.weight_decay", kind: "number", label: "Weight decay", min: 0, max: 10, scale: "1-2-5", live: true, help: "Pulls the matrices towards zero with every step, against learning by heart.", formula: "θ ← θ − lr · λ · θ" },
+  { key: "train.clip", kind: "number", label: "Largest gradient", min: 0, max: 1000, scale: "1-2-5", live: true, help: "Gradients with a greater norm are shortened to it; 0: never.", formula: "g ← g · min(1, clip / ‖g‖)" },
+  { key: "train.beta1", kind: "number", label: "β₁", min: 0, max: 0.9999, scale: "add", step: 0.01, help: "How long the optimiser remembers gradients.", formula: "m ← β₁ m + (1 − β₁) g" },
+  { key: "train.beta2", kind: "number", label: "β₂", min: 0, max: 0.99999, scale: "add", step: 0.01, help: "How long the optimiser remembers their squares.", formula: "v ← β₂ v + (1 − β₂) g²" },
+
+  // Run
+  { key: "train.steps", kind: "int", label: "Steps", min: 0, max: 10000000, scale: "1-2-5", live: true, help: "Updates of the weights until the run is finished." },
+  { key: "train.batch_size", kind: "int", label: "Sequences", unit: "a step", min: 1, max: 1024, scale: "double", help: "Pieces of text that a step reads side by side." },
+  { key: "train.seq_len", kind: "int", label: "Sequence length", unit: "bytes", min: 2, max: 65536, scale: "double", help: "Bytes of each piece: how far back the inner models can have learned from." },
+  { key: "train.micro_batches", kind: "int", label: "Micro-batches", unit: "a step", min: 1, max: 256, scale: "add", step: 1, help: "Batches whose gradients are added up for one update: a larger batch in the same memory." },
+  { key: "train.carry_state", kind: "switch", label: "Carry the state", help: "Each sequence goes on from the inner state of the last step's: the model trains on texts longer than a sequence." },
+  { key: "train.carry_tokens", kind: "int", label: "Carry for", unit: "bytes", min: 0, max: 16777216, scale: "double", help: "Length of those texts, a multiple of the sequence length; 0: to the end of the text.", when: (s) => s.get("train.carry_state") === true },
+  { key: "train.eval_every", kind: "int", label: "Validate every", unit: "steps", min: 0, max: 1000000, scale: "1-2-5", live: true, help: "Steps between measurements on the held-out text; 0: only at the end." },
+  { key: "train.seed", kind: "int", label: "Seed", min: 0, max: Number.MAX_SAFE_INTEGER, scale: "add", step: 1, help: "Where the random numbers begin: the same seed and settings give the same run." },
+  { key: "sample.prompts", kind: "lines", label: "Prompts", live: true, help: "The beginnings of text that the model continues while it trains, one in each line." },
+
+  // How the model writes: beside the samples.
+  { key: "sample.temperature", kind: "number", label: "Temperature", min: 0, max: 5, scale: "add", step: 0.1, live: true, help: "How daring it writes: 0 takes the likeliest byte each time, 1 draws by the model's own probabilities.", formula: "p ∝ exp(logit / T)" },
+  { key: "sample.top_k", kind: "int", label: "Top-k", min: 0, max: 256, scale: "add", step: 5, live: true, help: "Only the k likeliest bytes are drawn from; 0: all." },
+  { key: "sample.tokens", kind: "int", label: "Length", unit: "bytes", min: 1, max: 10000, scale: "add", step: 50, live: true, help: "Bytes that the model adds each time." },
+];
+
+/** The rail. @type {Group[]} */
+export const GROUPS = [
+  { id: "data", title: "Data", keys: ["data.story_bytes", "data.val_fraction", "data.document"] },
+  {
+    id: "model", title: "Model",
+    keys: ["model.hidden_size", "model.num_hidden_layers", "model.num_attention_heads", "model.intermediate_size", "model.pre_conv", "model.conv_kernel", "model.use_gate", "model.share_qk", "model.tie_word_embeddings"],
+  },
+  { id: "inner-loop", title: "Inner loop", keys: ["model.ttt_layer_type", "model.mini_batch_size", "model.ttt_base_lr", "train.scan_checkpoint_every"] },
+  { id: "optimiser", title: "Optimiser", keys: ["train.lr", "train.warmup_steps", "train.min_lr_ratio", "train.weight_decay", "train.clip", "train.beta1", "train.beta2"] },
+  {
+    id: "run", title: "Run",
+    keys: ["train.steps", "train.batch_size", "train.seq_len", "train.micro_batches", "train.carry_state", "train.carry_tokens", "train.eval_every", "train.seed", "sample.prompts"],
+  },
+];
+
+/** The fields beside the samples. */
+export const WRITING = ["sample.temperature", "sample.top_k", "sample.tokens"];
+
+/** What a preset changes of the defaults, the data apart. @type {{ id: string, title: string, note: string, help: string, values: [key: string, value: Value][] }[]} */
+export const PRESETS = [
+  {
+    id: "tiny", title: "Tiny", note: "seconds", help: "One narrow layer and a hundred steps: to see everything once, on any machine.",
+    values: [
+      ["model.hidden_size", 64], ["model.intermediate_size", 172], ["model.num_hidden_layers", 1], ["model.num_attention_heads", 2],
+      ["train.steps", 100], ["train.batch_size", 4], ["train.seq_len", 128], ["train.warmup_steps", 10], ["train.lr", 0.005], ["train.eval_every", 50],
+    ],
+  },
+  { id: "small", title: "Small", note: "default", help: "Two layers that learn to spell and to form sentences in a few minutes.", values: [] },
+  { id: "mlp", title: "TTT-MLP", note: "two-layer memory", help: "The inner model has a hidden layer: a better memory, slower.", values: [["model.ttt_layer_type", "mlp"], ["model.ttt_base_lr", 0.1]] },
+  {
+    id: "larger", title: "Larger", note: "wants a GPU", help: "Four layers, twice as wide, on longer text: minutes on a graphics card, hours without.",
+    values: [
+      ["model.hidden_size", 256], ["model.intermediate_size", 688], ["model.num_hidden_layers", 4], ["model.num_attention_heads", 4],
+      ["train.steps", 1000], ["train.seq_len", 512], ["train.warmup_steps", 100], ["train.lr", 0.002],
+    ],
+  },
+];
+
+/** Fields by key. @type {ReadonlyMap<string, Field>} */
+export const BY_KEY = new Map(FIELDS.map((f) => [f.key, f]));
+
+const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+
+/** Longest text that a field takes, in characters, and most lines. */
+const LONGEST = 2000;
+const MOST_LINES = 8;
+
+/**
+ * check says what is wrong with value as field's, or "".
+ * @param {Field} field
+ * @param {unknown} value
+ * @returns {string}
+ */
+export function check(field, value) {
+  switch (field.kind) {
+    case "int":
+    case "number": {
+      if (typeof value !== "number" || Number.isNaN(value)) return "want a number";
+      if (value < (field.min ?? -Infinity) || value > (field.max ?? Infinity)) return `want ${range(field)}`;
+      return field.kind === "int" && !Number.isInteger(value) ? "want a whole number" : "";
+    }
+    case "switch":
+      return typeof value === "boolean" ? "" : "want true or false";
+    case "choice": {
+      const names = (field.choices ?? []).map(([v]) => v);
+      return typeof value === "string" && names.includes(value) ? "" : `want ${names.slice(0, -1).join(", ")} or ${names.at(-1)}`;
+    }
+    case "text":
+      return plain(value);
+    case "lines": {
+      if (!Array.isArray(value)) return "want a list of texts";
+      if (value.length > MOST_LINES) return `want at most ${MOST_LINES} lines`;
+      return value.map(plain).find((e) => e !== "") ?? "";
+    }
+  }
+}
+
+/** @param {unknown} s */
+function plain(s) {
+  if (typeof s !== "string") return "want a text";
+  if (s.length > LONGEST) return `want at most ${LONGEST} characters`;
+  return /[\0-\x08\x0b-\x1f\x7f]/.test(s) ? "want no control characters" : "";
+}
+
+/** @param {Field} field */
+function range(field) {
+  const show = (/** @type {number} */ x) => (x > 999 ? x.toString().replace(/\B(?=(\d{3})+$)/g, ",") : String(x));
+  return `${show(field.min ?? 0)} to ${show(field.max ?? Number.MAX_SAFE_INTEGER)}`;
+}
+
+/**
+ * parse reads what a person or a link says.
+ * @param {Field} field
+ * @param {string} text
+ * @returns {{ value: Value, error: "" } | { value: undefined, error: string }}
+ */
+export function parse(field, text) {
+  const t = text.trim();
+  /** @type {Value | undefined} */
+  let value;
+  switch (field.kind) {
+    case "int":
+    case "number":
+      if (!DECIMAL.test(t)) return { value: undefined, error: "want a number" };
+      value = Number(t);
+      break;
+    case "switch":
+      if (t !== "true" && t !== "false") return { value: undefined, error: "want true or false" };
+      value = t === "true";
+      break;
+    case "lines":
+      try {
+        value = JSON.parse(t);
+      } catch {
+        return { value: undefined, error: "want a list of texts" };
+      }
+      break;
+    default:
+      value = text;
+  }
+  const error = check(field, value);
+  return error ? { value: undefined, error } : { value: /** @type {Value} */ (value), error: "" };
+}
+
+/**
+ * print is what parse reads back to the same value.
+ * @param {Value} value
+ */
+export const print = (value) => (Array.isArray(value) ? JSON.stringify(value) : String(value));
+
+/**
+ * nudge is the value one arrow key up (1) or down (-1), inside the range.
+ * @param {Field} field
+ * @param {number} value
+ * @param {1 | -1} by
+ */
+export function nudge(field, value, by) {
+  let next = value;
+  if (field.scale === "double") {
+    // To the next power of two, or the next multiple of 8 times one where the value is none.
+    next = by > 0 ? value * 2 : value / 2;
+    if (field.kind === "int") next = Math.max(1, Math.floor(next));
+    if (value === 0) next = by > 0 ? 1 : 0;
+  } else if (field.scale === "1-2-5") {
+    next = ladder(value, by, field.kind === "int");
+  } else {
+    const step = field.step ?? 1;
+    next = Number((Math.round(value / step + by) * step).toPrecision(12));
+  }
+  return Math.min(field.max ?? next, Math.max(field.min ?? next, next));
+}
+
+/**
+ * ladder is the next rung of ... 0.1 0.2 0.5 1 2 5 10 ... above or below x.
+ * @param {number} x
+ * @param {1 | -1} by
+ * @param {boolean} whole
+ */
+function ladder(x, by, whole) {
+  if (x <= 0) return by > 0 ? (whole ? 1 : 1e-4) : 0;
+  const power = Math.floor(Math.log10(x) + 1e-9);
+  const rungs = [];
+  for (let p = power - 1; p <= power + 1; p++) for (const m of [1, 2, 5]) rungs.push(Number(`${m}e${p}`));
+  const near = x * 1e-9;
+  const next = by > 0 ? rungs.find((r) => r > x + near) : rungs.reverse().find((r) => r < x - near);
+  if (next === undefined || (whole && next < 1)) return by > 0 ? x : 0;
+  return next;
+}

@@ -1,0 +1,125 @@
+// @ts-check
+// What is being trained, whether it goes well, and what to try next: two lines over the charts.
+
+import { $, h, icon, put } from "./dom.js";
+import { bytes, count, duration, loss, parameters } from "./format.js";
+import { judge, likeness } from "./verdict.js";
+import { sourceName } from "./rail.js";
+
+/** @typedef {import("./app.js").App} App */
+/** @typedef {{ tone: string, word: string }} Chip */
+/** @typedef {{ label: string, act: () => void, primary?: boolean, id?: string }} Action */
+
+const ICONS = new Map([["good", "good"], ["flat", "flat"], ["bad", "bad"], ["none", "info"], ["rest", "pause"], ["done", "done"]]);
+
+/** @param {App} app */
+export function createHeadline(app) {
+  let shown = "";
+  const progress = /** @type {HTMLProgressElement} */ ($("load"));
+
+  /** @param {Chip | null} chip @param {string} title @param {string} more @param {Action[]} [actions] */
+  const say = (chip, title, more, actions = []) => {
+    const now = JSON.stringify([chip, title, more, actions.map((a) => a.label)]);
+    if (now === shown) return;
+    shown = now;
+    const verdict = $("verdict");
+    verdict.hidden = chip === null;
+    verdict.className = chip ? `tone-${chip.tone}` : "";
+    if (chip) put(verdict, icon(ICONS.get(chip.tone) ?? "info"), chip.word);
+    put($("headline-title"), title);
+    put($("headline-more"), more);
+    const box = $("headline-actions");
+    const focused = box.contains(document.activeElement);
+    put(box, ...actions.map((a) => h("button", { type: "button", id: a.id, class: a.primary ? "primary" : "", onclick: a.act }, a.label)));
+    if (focused) /** @type {HTMLElement | null} */ (box.firstElementChild ?? document.querySelector("#controls .primary:not([hidden])"))?.focus();
+  };
+
+  const render = () => {
+    const { phase, run, track, settings } = app;
+    $("headline").hidden = app.trouble !== null && (phase === "failed" || phase === "broken");
+    progress.hidden = phase !== "loading";
+    switch (phase) {
+      case "loading":
+        return say(null, "Loading the trainer", "It runs in this tab; nothing that you give it leaves this machine.");
+      case "broken":
+        return say(null, "The trainer is not running", "What was saved is kept.");
+      case "opening":
+        return say(null, "Making the model ready", "Its text is laid out and the GPU's programs are compiled: a few seconds.");
+      case "idle":
+        if (run) {
+          return say({ tone: "rest", word: "Stopped" }, `${run.name} is kept at step ${count(run.step)} of ${count(run.steps)}.`, "Go on with it, or change the settings and press Start for another run.", [
+            ...(run.step < run.steps ? [{ label: "Go on", act: () => void app.open(run.id, { go: true }) }] : []),
+            { label: "Download", act: () => void app.download(run.id) },
+          ]);
+        }
+        return say(null, `Press Start: ${model(settings.get("model.ttt_layer_type"), app.description?.parameters)} learns ${aim(app, (k) => settings.get(k))}.`, promise(app), long(app) ? [{ label: "Use the tiny model", id: "use-tiny", act: () => settings.preset("tiny") }] : []);
+    }
+    if (!run) return;
+    const get = (/** @type {string} */ k) => run.config[k];
+    const what = `${capital(model(get("model.ttt_layer_type"), run.parameters))} learns ${aim(app, get)}`;
+    const now = Number.isFinite(track.smooth) ? track.smooth : (run.loss ?? NaN);
+    const state = Number.isFinite(now) ? `Loss ${loss(now)} nats a byte: as if choosing among ${likeness(now)} each time; blind guessing has 256.${Number.isFinite(track.val) ? ` On unseen text ${loss(track.val)}.` : ""}` : "The first losses are on their way.";
+    if (phase === "finished") {
+      return say({ tone: "done", word: "Finished" }, `${count(run.step)} steps done. Now let it write: begin a text, and it goes on.`, `${state} Lower still: more steps, a wider model, a two-layer memory.`, [
+        { label: `Train ${count(Math.max(100, run.steps))} more`, act: () => void app.more(Math.max(100, run.steps)), id: "more" },
+        ...(get("model.ttt_layer_type") === "linear" ? [{ label: "Try TTT-MLP", act: () => { settings.preset("mlp"); void app.start(); } }] : []),
+        { label: "Download", act: () => void app.download(run.id) },
+      ]);
+    }
+    if (phase === "failed") return say({ tone: "bad", word: "Failed" }, `${what}.`, state);
+    if (phase === "paused") {
+      if (app.kept && run.step > 0 && track.secondsPerStep !== track.secondsPerStep) {
+        return say({ tone: "rest", word: "Paused" }, `${run.name} is here as you left it: step ${count(run.step)} of ${count(run.steps)}.`, `Nothing was lost. ${state}`, [{ label: "Resume", primary: true, id: "go-on", act: () => void app.resume() }]);
+      }
+      return say({ tone: "rest", word: "Paused" }, `${what}.`, `${state} Step goes on by one; Resume, or the space bar, goes on.`);
+    }
+    const verdict = judge(track, run.steps);
+    say(verdict, `${what}.`, `${state} ${verdict.why || (verdict.tone === "good" ? "Try it: begin a text, and it goes on." : "Its first words come soon.")}`);
+  };
+
+  let due = 0;
+  const soon = () => {
+    due ||= /** @type {any} */ (setTimeout(() => {
+      due = 0;
+      render();
+    }, 250));
+  };
+  for (const topic of /** @type {const} */ (["change", "settings", "described", "run"])) app.on(topic, render);
+  app.on("track", soon);
+  app.client.on("progress", ({ loaded, total }) => {
+    if (total > 0) progress.value = Math.min(1, loaded / total);
+    put($("headline-more"), total > 0 && loaded < total ? `${bytes(loaded)} of ${bytes(total)}` : "Starting.");
+    shown = "";
+  });
+  render();
+}
+
+/** @param {unknown} type @param {number} [n] parameters */
+const model = (type, n) => `a ${type === "mlp" ? "TTT-MLP" : "TTT-Linear"} model${n ? ` of ${parameters(n)} parameters` : ""}`;
+
+/** @param {string} s */
+const capital = (s) => s.charAt(0).toUpperCase() + s.slice(1);
+
+/** @param {App} app @param {(key: string) => import("./fields.js").Value | undefined} get */
+function aim(app, get) {
+  const file = String(get("data.file") ?? "");
+  const name = sourceName(app, get);
+  if (file) return `to write like ${name}`;
+  return (get("data.task") ?? "stories") === "stories" ? "to write stories" : name === "sums" ? "to do sums" : name;
+}
+
+/** Seconds from which a run is long for a first one. */
+const LONG = 1800;
+
+/** @param {App} app */
+const long = (app) => (app.description?.seconds ?? 0) * Number(app.settings.get("train.steps")) > LONG && app.settings.current() !== "tiny";
+
+/** @param {App} app */
+function promise(app) {
+  const d = app.description;
+  const get = (/** @type {string} */ k) => app.settings.get(k);
+  const file = String(get("data.file") ?? "");
+  const size = file ? app.texts.get(file) : Number(get("data.story_bytes"));
+  const time = d && d.seconds > 0 ? ` About ${duration(d.seconds * Number(get("train.steps")))} here.` : "";
+  return `It reads ${size ? `${bytes(size)} of ` : ""}${sourceName(app)}, byte by byte, and guesses each next one. The memory of its layers is a small model that learns while it reads.${time}`;
+}

@@ -1,0 +1,15 @@
+// The modules that the bundler makes up, for tsc.
+
+declare module "innerloop:wasm_exec" {}
+
+declare module "innerloop:gpu" {
+  /** The function of gpu/driver.js. */
+  const driver: (maxInFlight: number) => object;
+  export default driver;
+}
+
+declare module "innerloop:assets" {
+  /** Addresses of what the site has, "" for what it has not, and the size of the program. */
+  const assets: { worker: string; wasm: string; wasmBytes: number; texts: { opticks: string } };
+  export default assets;
+}

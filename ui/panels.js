@@ -1,0 +1,168 @@
+// @ts-check
+// What went wrong and what can be done: the failure panel, and notices.
+
+import { $, h, icon, input, put } from "./dom.js";
+import { count } from "./format.js";
+
+/**
+ * @typedef {import("./app.js").App} App
+ * @typedef {import("./app.js").Notice} Notice
+ * @typedef {import("./messages.d.ts").Failure} Failure
+ * @typedef {{ what: string, advice: string }} Kind
+ */
+
+/** What each kind of failure means and what helps. @type {Map<string, Kind>} */
+const KINDS = new Map(Object.entries({
+  "non-finite": { what: "The numbers ran away", advice: "Usually the steps were too large. Halve the learning rate and go on, or start anew with a lower inner learning rate or a longer warm-up." },
+  "memory": { what: "The GPU's memory is not enough", advice: "Take fewer sequences a step or shorter ones, or a narrower model; keeping fewer inner states helps too. Closing other tabs that use the GPU makes room." },
+  "lost": { what: "The GPU went away", advice: "The system took it: a driver was reset, another program crowded it out, or the machine slept. Close what else uses it and go on, with a smaller model if it happens again." },
+  "shader": { what: "The GPU's compiler refused a program", advice: "That is a fault of Innerloop or of the driver, not of your settings. A newer browser or driver may help; please report it with the details." },
+  "device": { what: "The GPU refused the work", advice: "Often the model is larger than this GPU allows: take smaller settings. If it goes on, restart the worker." },
+  "storage": { what: "The browser's storage refused a file", advice: "Delete runs that you no longer need, or free space on the disk. A private window keeps nothing: use a normal one." },
+  "data": { what: "The data cannot be used", advice: "Training text is any text file; a checkpoint is a .zip that this page or innerloop made, or model.safetensors with its config.json." },
+  "needs-text": { what: "The run's text is missing", advice: "A run reads its text from this browser, and this one is not here, or it is another. Give it the file, by the button or by dropping it on the page." },
+  "locked": { what: "Another tab has this run open", advice: "Close it there, then try again." },
+  "config": { what: "A setting does not fit", advice: "Change it on the left, then press Start." },
+  "usage": { what: "That is not possible now", advice: "Wait until the trainer is ready, then try again." },
+  "internal": { what: "Something broke inside", advice: "That is a fault of Innerloop. Restart the worker to go on; please report it with the details." },
+}));
+
+/**
+ * createFailure keeps the failure panel.
+ * @param {App} app
+ * @param {{ lead(key: string): void }} rail
+ */
+export function createFailure(app, rail) {
+  const panel = $("failure");
+  let shown = /** @type {unknown} */ (null);
+  app.on("change", () => {
+    const trouble = app.trouble;
+    if (trouble === shown) return;
+    shown = trouble;
+    panel.hidden = trouble === null;
+    if (!trouble) {
+      put(panel);
+      return;
+    }
+    const { failure: f, title, run, text } = trouble;
+    const kind = KINDS.get(f.code) ?? { what: "Training stopped", advice: "" };
+    const kept = f.checkpoint >= 0 ? `The checkpoint of step ${count(f.checkpoint)} is kept.` : f.step > 0 ? "No checkpoint had been written yet." : "";
+    const act = (/** @type {string} */ id, /** @type {string} */ label, /** @type {() => void} */ fn, main = false) => h("button", { type: "button", id, class: main ? "primary" : "", onclick: fn }, label);
+    const details = JSON.stringify({ ...f, title, run, version: app.hello?.version, device: app.hello?.device, settings: app.settings.overrides(), browser: navigator.userAgent }, null, 2);
+    const goOn = () => (app.phase === "failed" ? void app.resume() : void app.open(run, { go: true }));
+    const waiting = f.code === "needs-text";
+    put(
+      panel,
+      h("div", { class: "head" }, icon("bad"), h("h2", {}, f.code === "needs-text" && text ? "This is another text" : kind.what), h("span", { class: "where" }, f.step > 0 ? `step ${count(f.step)}` : title), h("button", { type: "button", class: "quiet close", "aria-label": "Close", hidden: app.phase === "broken", onclick: () => app.dismiss() }, icon("close"))),
+      h("p", { class: "message" }, f.message),
+      h("p", {}, kind.advice, " ", kept),
+      h(
+        "div",
+        { class: "row" },
+        waiting ? act("give-text", "Choose the text…", () => input("text-file").click(), true) : null,
+        waiting && text ? act("other-text", "Go on with this text anyway", () => void app.open(run, { text, otherText: true })) : null,
+        f.code === "non-finite" ? act("halve-lr", "Halve the learning rate and go on", () => void halve(app, goOn), true) : null,
+        !waiting && f.checkpoint >= 0 && run && app.phase !== "broken" ? act("go-on", `Go on from step ${count(f.checkpoint)}`, goOn, f.code !== "non-finite") : null,
+        f.code === "memory" ? act("halve-batch", "Halve the sequences and start anew", () => {
+          app.settings.set("train.batch_size", Math.max(1, Math.floor(Number(app.settings.get("train.batch_size")) / 2)));
+          void app.start();
+        }) : null,
+        f.code === "locked" && run ? act("try-again", "Try again", () => void app.open(run), true) : null,
+        f.code === "config" && f.key ? act("to-setting", "Show the setting", () => rail.lead(f.key), true) : null,
+        ["internal", "device", "shader", "lost"].includes(f.code) || app.phase === "broken" ? act("restart-worker", "Restart the worker", () => void app.restartWorker(), app.phase === "broken") : null,
+        act("copy-details", "Copy details", () => void copy(details)),
+      ),
+      h("details", {}, h("summary", {}, "Details"), h("pre", { tabindex: "0" }, details)),
+    );
+  });
+}
+
+/** @param {App} app @param {() => void} goOn */
+async function halve(app, goOn) {
+  const lr = Number(app.run?.config["train.lr"] ?? app.settings.get("train.lr")) / 2;
+  try {
+    await app.client.request("set", { key: "train.lr", value: lr });
+    if (app.run) app.run.config["train.lr"] = lr;
+    app.settings.set("train.lr", lr);
+    goOn();
+  } catch (e) {
+    app.notify({ id: "halve", tone: "error", title: "The learning rate could not be changed", text: String(/** @type {any} */ (e)?.message ?? e) });
+  }
+}
+
+/** @param {string} text */
+async function copy(text) {
+  const button = $("copy-details");
+  try {
+    await navigator.clipboard.writeText(text);
+    button.textContent = "Copied";
+  } catch {
+    button.textContent = "See Details"; // the clipboard is closed to the page
+    const details = button.closest("section")?.querySelector("details");
+    if (details) details.open = true;
+  }
+}
+
+/** Notices that stay on the page at once. */
+const MOST = 4;
+
+/** @param {App} app */
+export function createNotices(app) {
+  const box = $("notices");
+  app.on("notice", (/** @type {Notice} */ n) => {
+    const node = h(
+      "div",
+      { class: `notice ${n.tone}`, role: n.tone === "error" ? "alert" : "status", "data-notice": n.id },
+      icon(n.tone === "info" ? "info" : "bad"),
+      h("div", {}, h("b", {}, n.title), " ", n.text, n.list && n.list.length > 0 ? h("ul", {}, ...n.list.map((t) => h("li", {}, t))) : null),
+      ...(n.actions ?? []).map((a) => h("button", { type: "button", class: "small", onclick: () => {
+        node.remove();
+        a.act();
+      } }, a.label)),
+      h("button", { type: "button", class: "quiet close", "aria-label": "Close", onclick: () => node.remove() }, icon("close")),
+    );
+    for (const old of box.querySelectorAll("[data-notice]")) if (old.getAttribute("data-notice") === n.id) old.remove();
+    box.prepend(node);
+    while (box.children.length > MOST) box.lastElementChild?.remove();
+  });
+  // What was wrong and is right now needs no word any more.
+  app.on("done", (/** @type {string} */ title) => {
+    for (const old of box.querySelectorAll(".error")) if (old.querySelector("b")?.textContent === title) old.remove();
+  });
+  app.on("described", () => app.problem ?? app.description?.problem ?? box.querySelector('[data-notice="config"]')?.remove());
+  app.client.on("notice", (f) => {
+    const title = { lost: "The GPU was lost, and the run goes on.", storage: "Storage:", data: "Data:" }[/** @type {string} */ (f.code)] ?? "";
+    app.notify({ id: f.code, tone: f.code === "lost" ? "info" : "warn", title, text: f.message });
+  });
+  app.on("ready", (/** @type {import("./messages.d.ts").Hello} */ hello) => {
+    missing(app, hello.device);
+    if (hello.storage.kind === "memory") {
+      app.notify({ id: "memory-only", tone: "warn", title: "Runs are kept only until you leave.", text: `This browser gives the page no storage${hello.storage.problem ? ` (${hello.storage.problem})` : ""}: download what you want to keep. Private windows do that.` });
+    }
+  });
+  app.on("device", (/** @type {import("./messages.d.ts").Device} */ d) => missing(app, d));
+}
+
+/** How WebGPU is had, by browser. */
+const BROWSERS = new Map([
+  ["chromium", "Chrome, Edge and other Chromium browsers have it from version 113 on (Android 121); on Linux open chrome://flags/#enable-unsafe-webgpu, and see that hardware acceleration is on in the settings."],
+  ["firefox", "Firefox has it from version 141 on Windows and 145 on Macs with Apple's chips; elsewhere set dom.webgpu.enabled to true in about:config, or use Firefox Nightly."],
+  ["safari", "Safari has it from version 26 on; before that, in Settings, Feature Flags, WebGPU."],
+]);
+
+/** missing tells that there is no GPU and how to get one. @param {App} app @param {import("./messages.d.ts").Device} d */
+function missing(app, d) {
+  if (d.backend !== "go" || d.problem === "" || d.problem === "chosen") return;
+  const agent = navigator.userAgent;
+  const mine = agent.includes("Firefox/") ? "firefox" : agent.includes("Chrome/") ? "chromium" : agent.includes("Safari/") ? "safari" : "";
+  const others = [...BROWSERS].filter(([name]) => name !== mine).map(([, text]) => text);
+  const why = {
+    "no-webgpu": isSecureContext ? "This browser has no WebGPU." : "WebGPU needs an https address, or localhost: this page has neither.",
+    "no-adapter": "This browser has WebGPU but finds no GPU that it may use.",
+    "failed": `The GPU could not be opened: ${d.message}.`,
+  }[d.problem];
+  app.notify({
+    id: "no-gpu", tone: "warn", title: "No GPU: it trains in pure Go, slowly.", text: `${why} ${BROWSERS.get(mine) ?? ""}`, list: mine ? [] : others,
+    actions: [{ label: "Use the tiny model", act: () => app.settings.preset("tiny") }],
+  });
+}

@@ -1,0 +1,226 @@
+// @ts-check
+// What the model writes: samples while it trains, and the text that the person begins.
+
+import { $, button, h, put } from "./dom.js";
+import { byteGlyph, count, digits, glyph as visible, percent, plural } from "./format.js";
+import { Grouper, probability, tint } from "./tokens.js";
+import { failure } from "./app.js";
+import { place } from "./help.js";
+
+/**
+ * @typedef {import("./app.js").App} App
+ * @typedef {import("./messages.d.ts").TokenEvent["data"]["tokens"][number]} Token
+ * @typedef {import("./tokens.js").Glyph} Glyph
+ */
+
+/** Samples that stay on the page, and characters of the text. */
+const SAMPLES = 24;
+const LONGEST = 200_000;
+
+/** @param {App} app */
+export function createSamples(app) {
+  const box = $("samples");
+  /** @type {HTMLElement | null} */
+  let group = null;
+  const hint = () => {
+    const prompts = app.settings.get("sample.prompts");
+    const first = Array.isArray(prompts) && prompts.length > 0 ? prompts[0] : "";
+    put(box, h("p", { class: "empty" }, app.run ? "Samples come while it trains." : "Every few seconds the model's own words appear here: noise at first, then words, then sentences.", first && !app.run ? ` It will go on from “${first}”.` : ""));
+    group = null;
+  };
+  app.client.on("sample", (s) => {
+    if (s.run !== app.run?.id) return;
+    if (!box.querySelector("article")) put(box);
+    if (!group || group.dataset.step !== String(s.step)) {
+      group = h("article", { class: "sample new", "data-step": s.step }, h("h3", {}, `step ${count(s.step)}`));
+      box.prepend(group);
+      while (box.children.length > SAMPLES) box.lastElementChild?.remove();
+    }
+    group.append(h("p", {}, h("span", { class: "given" }, s.prompt), s.text));
+  });
+  app.on("run", ({ truncate, metrics }) => {
+    if (truncate < 0) metrics || hint();
+    else for (const a of box.querySelectorAll("article")) if (Number(a.getAttribute("data-step")) > truncate) a.remove();
+  });
+  app.on("ready", () => box.querySelector("article") || hint());
+  app.on("settings", () => app.run || hint());
+}
+
+/** @param {App} app */
+export function createPrompt(app) {
+  const box = /** @type {HTMLTextAreaElement} */ ($("prompt"));
+  const output = $("output");
+  const note = $("continue-note");
+  const tip = $("token-tip");
+  /** The text so far, and its characters that the model wrote, by the index of their elements. */
+  let text = "";
+  /** @type {Glyph[]} */
+  const glyphs = [];
+  /** @type {Grouper | null} */
+  let grouper = null; // of the text under way
+  /** @type {Token[]} */
+  let waiting = [];
+  let frame = 0;
+
+  const render = () => {
+    const able = app.isOpen && app.phase !== "opening" && app.phase !== "failed";
+    button("continue").disabled = !able || grouper !== null;
+    button("continue").hidden = grouper !== null;
+    button("continue-stop").hidden = grouper === null;
+    output.hidden = text === "";
+    $("legend").hidden = glyphs.length === 0;
+    $("clear-text").hidden = text === "" || grouper !== null;
+    if (!app.isOpen && grouper === null) put(note, app.phase === "loading" ? "" : "Start or open a run first.");
+    else if (app.phase === "failed") put(note, "The run has failed: go on from its checkpoint first.");
+    else if (able && /^(Start or open|The run has failed)/.test(note.textContent ?? "")) put(note, "");
+    box.placeholder = text === "" ? first() : "Add to it, or just continue.";
+  };
+  const first = () => {
+    const prompts = app.settings.get("sample.prompts");
+    return Array.isArray(prompts) && prompts.length > 0 ? prompts[0] : "Once upon a time";
+  };
+
+  /** @param {Glyph[]} list */
+  const write = (list) => {
+    if (list.length === 0) return;
+    const low = output.scrollHeight - output.scrollTop - output.clientHeight < 24;
+    output.append(...list.map((g) => {
+      glyphs.push(g);
+      text += g.text;
+      return h("span", { class: `tok ${tint(probability(g))}`, "data-i": glyphs.length - 1 }, g.text);
+    }));
+    if (low) output.scrollTop = output.scrollHeight;
+  };
+  const flush = () => {
+    frame = 0;
+    const list = waiting.flatMap((t) => grouper?.add(t) ?? []);
+    waiting = [];
+    write(list);
+  };
+
+  const go = async () => {
+    if (button("continue").disabled) return;
+    const given = box.value || (text === "" ? first() : "");
+    if (text.length + given.length > LONGEST) {
+      put(note, `The text is at its end: ${count(LONGEST)} characters. Clear it to go on.`);
+      return;
+    }
+    if (given) output.append(h("span", { class: "given" }, given));
+    text += given;
+    box.value = "";
+    grouper = new Grouper();
+    render();
+    output.scrollTop = output.scrollHeight;
+    put(note, "Reading…");
+    const number = (/** @type {string} */ key) => Number(app.settings.get(key));
+    try {
+      const r = await app.client.request("generate", {
+        text, tokens: Math.max(1, number("sample.tokens")), temperature: number("sample.temperature"), topK: number("sample.top_k"), seed: Math.floor(Math.random() * 2 ** 31),
+      });
+      const rate = r.seconds > 0 ? `, ${digits(r.tokens / r.seconds)} tokens/s` : "";
+      put(note, `${plural(r.read, "new token")} read, ${count(r.kept)} from the inner state; ${count(r.tokens)} written${rate}${r.cancelled ? ", stopped" : ""}.`);
+    } catch (e) {
+      put(note, failure(e).message);
+    } finally {
+      flush();
+      write(grouper.end());
+      grouper = null;
+      const stop = button("continue-stop") === document.activeElement;
+      render();
+      if (stop) button("continue").focus();
+    }
+  };
+  const stop = () => {
+    if (grouper) void app.client.request("cancel", {}).catch(() => {});
+  };
+
+  app.client.on("token", ({ tokens }) => {
+    if (!grouper) return;
+    if (note.textContent === "Reading…") put(note, "Writing…");
+    waiting.push(...tokens);
+    frame ||= requestAnimationFrame(flush);
+  });
+  button("continue").addEventListener("click", () => void go());
+  button("continue-stop").addEventListener("click", stop);
+  button("clear-text").addEventListener("click", () => {
+    text = "";
+    glyphs.length = 0;
+    put(output);
+    put(note, "");
+    hide();
+    render();
+    box.focus();
+  });
+  box.addEventListener("keydown", (e) => {
+    if (e.key === "Enter" && (e.ctrlKey || e.metaKey)) {
+      e.preventDefault();
+      void go();
+    }
+  });
+  for (const topic of /** @type {const} */ (["change", "ready", "settings"])) app.on(topic, render);
+
+  // A character's probabilities: under the pointer, or under the arrow keys.
+  /** @type {HTMLElement | null} */
+  let current = null;
+  const hide = () => {
+    current?.classList.remove("current");
+    current = null;
+    tip.hidden = true;
+  };
+  /** @param {HTMLElement} span */
+  const show = (span) => {
+    const g = glyphs[Number(span.dataset.i)];
+    if (!g) return;
+    if (current !== span) {
+      current?.classList.remove("current");
+      current = span;
+      span.classList.add("current");
+    }
+    put(tip, ...explain(g));
+    tip.hidden = false;
+    place(tip, span.getBoundingClientRect());
+  };
+  output.addEventListener("pointerover", (e) => {
+    const span = e.target instanceof Element ? e.target.closest(".tok") : null;
+    if (span instanceof HTMLElement) show(span);
+    else hide();
+  });
+  output.addEventListener("pointerleave", hide);
+  output.addEventListener("blur", hide);
+  output.addEventListener("scroll", () => tip.hidden || (current && place(tip, current.getBoundingClientRect())));
+  output.addEventListener("keydown", (e) => {
+    const all = /** @type {NodeListOf<HTMLElement>} */ (output.querySelectorAll(".tok"));
+    const at = current ? Number(current.dataset.i) : -1;
+    const to = { ArrowRight: at + 1, ArrowDown: at + 10, ArrowLeft: at < 0 ? all.length - 1 : at - 1, ArrowUp: at - 10, Home: 0, End: all.length - 1 }[e.key];
+    if (e.key === "Escape") hide();
+    if (to === undefined || all.length === 0) return;
+    e.preventDefault();
+    const span = all[Math.min(all.length - 1, Math.max(0, to))];
+    span.scrollIntoView({ block: "nearest" });
+    show(span);
+    put($("live"), spoken(glyphs[Number(span.dataset.i)]));
+  });
+
+  return { start: () => void go(), stop };
+}
+
+/** @param {Glyph} g */
+function explain(g) {
+  const several = g.tokens.length > 1;
+  return g.tokens.flatMap((t, i) => [
+    h("p", { class: "head" }, h("b", {}, several ? `${g.text} byte ${i + 1} of ${g.tokens.length}, 0x${t.byte.toString(16)}` : visible(g.text)), " ", percent(t.p)),
+    ...(several && i > 0 ? [] : bars(t)),
+  ]);
+}
+
+/** @param {Token} t */
+function bars(t) {
+  return t.top.slice(0, 5).map((x) => {
+    const bar = h("span", { class: "bar" });
+    bar.style.width = `${Math.max(1, 100 * x.p)}%`;
+    return h("p", { class: x.byte === t.byte ? "row chosen" : "row" }, h("span", { class: "byte" }, byteGlyph(x.byte)), h("span", { class: "track" }, bar), h("span", {}, percent(x.p)));
+  });
+}
+
+/** @param {Glyph} g what a screen reader says */
+const spoken = (g) => `${visible(g.text)}, ${percent(probability(g))}. Likeliest: ${g.tokens[0].top.slice(0, 5).map((x) => `${byteGlyph(x.byte)} ${percent(x.p)}`).join(", ")}.`;
