@@ -215,6 +215,20 @@ func TestLoadErrors(t *testing.T) {
 				c.want[0] = "step " + strconv.Itoa(c.binds) + ": binds(N=4): " + strconv.Itoa(c.binds) + " storage buffers"
 			}
 			want(t, err, c.want...)
+			var se *ShaderError
+			isShader := slices.Contains([]string{"syntax", "types", "access", "extra"}, c.name)
+			if errors.As(err, &se) != isShader {
+				t.Errorf("%v: a ShaderError is %v, want %v", err, !isShader, isShader)
+			}
+			if isShader && (se.Kernel != c.name || se.Message == "") {
+				t.Errorf("%+v", se)
+			}
+			if (c.name == "syntax" || c.name == "types") && (se.Line != 4 || se.Column < 40 || se.Column > 70) {
+				t.Errorf("%+v, want line 4 and about column 50", se)
+			}
+			if errors.Is(err, ErrOutOfMemory) != (c.name == "buffer") || errors.Is(err, ErrLost) {
+				t.Errorf("%v: ErrOutOfMemory %v, ErrLost %v", err, errors.Is(err, ErrOutOfMemory), errors.Is(err, ErrLost))
+			}
 			if len(g.runners) != 0 {
 				t.Errorf("%d runners are left", len(g.runners))
 			}
@@ -327,17 +341,97 @@ func TestStickyError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	broken.err = &driverError{lost, "device lost"}
-	want(t, run.Run(), "device lost", g.Adapter().Name)
+	broken.err = &driverError{lost, "the driver was reset"}
+	err = run.Run()
+	want(t, err, "device lost: the driver was reset", g.Adapter().Name)
 	broken.err = nil
-	want(t, run.Run(), "device lost")
-	want(t, g.Read(x, make([]float32, 4)), "device lost")
-	want(t, g.Sync(), "device lost")
+	for _, err := range []error{err, run.Run(), g.Read(x, make([]float32, 4)), g.Sync()} {
+		want(t, err, "device lost")
+		if !errors.Is(err, ErrLost) {
+			t.Errorf("%v is not ErrLost", err)
+		}
+	}
 }
 
+// TestLostWhileLoading checks that a loss that settle tells sticks, and is nobody's step.
+func TestLostWhileLoading(t *testing.T) {
+	g := open(t)
+	g.d = &failing{driver: g.d, settleErr: &driverError{lost, "the driver was reset"}}
+	x := prog.NewArena("a").Add("x", prog.F32, 4)
+	_, err := g.Load(record(t, "p", func(r *prog.Recorder) { r.Clear(x) }))
+	want(t, err, "gpu: "+g.Adapter().Name+": device lost: the driver was reset")
+	if !errors.Is(err, ErrLost) || !errors.Is(g.Sync(), ErrLost) {
+		t.Errorf("%v, then %v: not ErrLost", err, g.Sync())
+	}
+}
+
+// TestBytes counts what is allocated.
+func TestBytes(t *testing.T) {
+	g := open(t)
+	check := func(what string, want int64) {
+		t.Helper()
+		if got := g.Bytes(); got != want {
+			t.Errorf("%s: %d bytes, want %d", what, got, want)
+		}
+	}
+	check("at first", 0)
+	a := prog.NewArena("a")
+	x := a.Add("x", prog.F32, 1000)
+	p := record(t, "p", func(r *prog.Recorder) {
+		r.Clear(x)
+		r.Clear(r.Keep(r.Temp("y", 100)))
+		r.Clear(r.Keep(r.Temp("z", 50)))
+	})
+	var temps int64
+	for _, w := range p.Slots {
+		temps += 4 * int64(w)
+	}
+	if temps < 4*150 {
+		t.Fatalf("slots %v", p.Slots)
+	}
+	arena := 4 * int64(a.Words())
+	run, err := g.Load(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check("a program", arena+temps)
+	again, err := g.Load(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check("the same once more", arena+2*temps)
+	again.Close()
+	check("closed", arena+temps)
+	if err := g.Read(x, make([]float32, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	check("a copy to the host", arena+temps+4096)
+	bad := record(t, "bad", func(r *prog.Recorder) {
+		r.Clear(r.Temp("huge", int(g.Limits().BufferSize/4)+64))
+		r.Clear(prog.NewArena("b").Add("y", prog.F32, 10))
+	})
+	if _, err := g.Load(bad); err == nil {
+		t.Error("no error")
+	}
+	check("a Load that failed", arena+temps+4096)
+	run.Close()
+	g.Free(a)
+	check("freed", 4096)
+	g.Close()
+	check("after Close", 0)
+}
+
+// failing is a driver whose calls fail with the errors that it has.
 type failing struct {
 	driver
-	err error
+	err, settleErr error
+}
+
+func (f *failing) settle() (int, error) {
+	if f.settleErr != nil {
+		return -1, f.settleErr
+	}
+	return f.driver.settle()
 }
 
 func (f *failing) submit(tape handle, first, count, repeat int) error {

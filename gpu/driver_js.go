@@ -20,7 +20,7 @@ var raised = []any{
 }
 
 // chunk is the most bytes that one copy moves.
-const chunk = 64 << 20
+const chunk = 16 << 20
 
 // factory returns the object of driver.js.
 func factory() (f js.Value, err error) {
@@ -80,6 +80,14 @@ type browser struct {
 	v       js.Value
 	scratch js.Value // a Uint8Array for writes
 	size    int
+	answer  js.Func // what driver.js calls: one for all waits, of which there is one at a time
+	answers chan answer
+}
+
+// answer is how a wait ends.
+type answer struct {
+	v   js.Value
+	err error
 }
 
 // openAdapter opens the adapter that choose picks from the list.
@@ -92,26 +100,35 @@ func openAdapter(choose func([]Adapter) (int, error)) (driver, Adapter, error) {
 	if err != nil {
 		return nil, Adapter{}, err
 	}
-	v, err := await(f.Call("open", found.Index(i).Get("adapter"), raised))
-	if err != nil {
+	b := &browser{answers: make(chan answer, 1)}
+	b.answer = js.FuncOf(func(_ js.Value, a []js.Value) any {
+		if a[0].IsNull() {
+			b.answers <- answer{v: a[1]}
+		} else {
+			b.answers <- answer{err: fromError(a[0])}
+		}
+		return nil
+	})
+	if b.v, err = await(f.Call("open", found.Index(i).Get("adapter"), raised, b.answer)); err != nil {
+		b.answer.Release()
 		return nil, as[i], err
 	}
-	return &browser{v: v}, as[i], nil
+	return b, as[i], nil
 }
 
-// call calls a method that returns no promise.
+// call calls a method that does not wait.
 func (b *browser) call(name string, args ...any) (v js.Value, err error) {
 	defer caught(&err)
 	return b.v.Call(name, args...), nil
 }
 
-// await calls a method that returns a promise and waits for it.
+// await calls a method that answers, and waits for the answer.
 func (b *browser) await(name string, args ...any) (js.Value, error) {
-	p, err := b.call(name, args...)
-	if err != nil {
-		return p, err
+	if v, err := b.call(name, args...); err != nil {
+		return v, err
 	}
-	return await(p)
+	a := <-b.answers
+	return a.v, a.err
 }
 
 func (b *browser) limits() Limits { return fromJS(b.v.Get("limits")) }
@@ -124,17 +141,17 @@ func (b *browser) handle(v js.Value, err error) (handle, error) {
 }
 
 func (b *browser) newBuffer(label string, bytes int64) (handle, error) {
-	return b.handle(b.await("newBuffer", label, float64(bytes)))
+	return b.handle(b.call("newBuffer", label, float64(bytes)))
 }
 
 func (b *browser) freeBuffer(h handle) { b.v.Call("freeBuffer", int(h)) }
 
 func (b *browser) newPipeline(label, wgsl string, readOnly []bool) (handle, error) {
-	ro := make([]any, len(readOnly))
-	for i, r := range readOnly {
-		ro[i] = r
+	args := []any{label, wgsl}
+	for _, r := range readOnly {
+		args = append(args, r)
 	}
-	return b.handle(b.await("newPipeline", label, wgsl, ro))
+	return b.handle(b.call("newPipeline", args...))
 }
 
 func (b *browser) freePipeline(h handle) { b.v.Call("freePipeline", int(h)) }
@@ -142,11 +159,11 @@ func (b *browser) newTape() handle       { return handle(b.v.Call("newTape").Int
 func (b *browser) freeTape(h handle)     { b.v.Call("freeTape", int(h)) }
 
 func (b *browser) tapeDispatch(tape, pipeline handle, binds []bind, grid [3]uint32) error {
-	flat := make([]any, 0, 3*len(binds))
+	args := append(make([]any, 0, 5+3*len(binds)), int(tape), int(pipeline), grid[0], grid[1], grid[2])
 	for _, x := range binds {
-		flat = append(flat, int(x.buf), float64(x.off), float64(x.n))
+		args = append(args, int(x.buf), float64(x.off), float64(x.n))
 	}
-	_, err := b.await("tapeDispatch", int(tape), int(pipeline), flat, grid[0], grid[1], grid[2])
+	_, err := b.call("tapeDispatch", args...)
 	return err
 }
 
@@ -155,10 +172,19 @@ func (b *browser) tapeClear(tape handle, x bind) error {
 	return err
 }
 
+func (b *browser) settle() (int, error) {
+	_, err := b.await("settle")
+	var at *begunError
+	if errors.As(err, &at) {
+		return at.index, at.error
+	}
+	return -1, err
+}
+
 func (b *browser) submit(tape handle, first, count, repeat int) error {
-	p, err := b.call("submit", int(tape), first, count, repeat)
-	if err == nil && !p.IsNull() {
-		_, err = await(p)
+	full, err := b.call("submit", int(tape), first, count, repeat)
+	if err == nil && full.Bool() {
+		err = (<-b.answers).err
 	}
 	return err
 }
@@ -194,13 +220,19 @@ func (b *browser) read(buf handle, off int64, dst []byte) error {
 	return nil
 }
 
+func (b *browser) stagingBytes() int64 { return int64(b.v.Call("stagingBytes").Float()) }
+
 func (b *browser) wait() error {
 	_, err := b.await("wait")
 	return err
 }
 
-func (b *browser) poll()  {}
-func (b *browser) close() { b.v.Call("close") }
+func (b *browser) poll() {}
+
+func (b *browser) close() {
+	b.v.Call("close")
+	b.answer.Release()
+}
 
 // caught turns an exception of JavaScript into an error.
 func caught(err *error) {
@@ -213,36 +245,47 @@ func caught(err *error) {
 	}
 }
 
+// begunError is the error of something that was begun since the last settle: the index-th.
+type begunError struct {
+	error
+	index int
+}
+
 // fromError is the error that an exception or a rejection stands for.
-func fromError(v js.Value) error {
+func fromError(v js.Value) (err error) {
 	if v.Type() != js.TypeObject {
 		return fmt.Errorf("%s", v.String())
 	}
-	e := &driverError{invalid, v.Get("message").String()}
-	switch k := v.Get("kind"); {
-	case k.Type() != js.TypeString:
-		return errors.New(e.text)
-	case k.String() == "memory":
-		e.kind = outOfMemory
-	case k.String() == "lost":
-		e.kind = lost
+	if i := v.Get("index"); i.Type() == js.TypeNumber {
+		defer func() { err = &begunError{err, i.Int()} }()
 	}
-	return e
+	text := v.Get("message").String()
+	kind := v.Get("kind")
+	if kind.Type() != js.TypeString {
+		return errors.New(text)
+	}
+	switch kind.String() {
+	case "shader":
+		return &ShaderError{Line: v.Get("line").Int(), Column: v.Get("column").Int(), Message: text}
+	case "adapter":
+		return &driverError{noAdapter, text}
+	case "memory":
+		return &driverError{outOfMemory, text}
+	case "lost":
+		return &driverError{lost, text}
+	}
+	return &driverError{invalid, text}
 }
 
 // await blocks the goroutine until promise settles.
 func await(promise js.Value) (js.Value, error) {
-	type result struct {
-		v   js.Value
-		err error
-	}
-	ch := make(chan result, 1)
+	ch := make(chan answer, 1)
 	ok := js.FuncOf(func(_ js.Value, a []js.Value) any {
-		ch <- result{v: a[0]}
+		ch <- answer{v: a[0]}
 		return nil
 	})
 	bad := js.FuncOf(func(_ js.Value, a []js.Value) any {
-		ch <- result{err: fromError(a[0])}
+		ch <- answer{err: fromError(a[0])}
 		return nil
 	})
 	defer ok.Release()

@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
 	"unsafe"
 
@@ -202,8 +203,29 @@ func (n *native) newPipeline(label, wgsl string, readOnly []bool) (handle, error
 	}
 	var h C.gpu_handle
 	err := n.err(C.gpu_pipeline_new(n.d, s, code, &ro[0], C.int(len(readOnly)), &h))
+	if e := (*driverError)(nil); errors.As(err, &e) && e.kind == invalid {
+		err = shaderError(e.text)
+	}
 	return handle(h), err
 }
+
+// placed matches what tidy puts before a report with a place.
+var placed = regexp.MustCompile(`^line (\d+):(\d+): `)
+
+func shaderError(report string) *ShaderError {
+	e := &ShaderError{Message: report}
+	if m := placed.FindStringSubmatch(report); m != nil {
+		e.Line, _ = strconv.Atoi(m[1])
+		e.Column, _ = strconv.Atoi(m[2])
+		e.Message = report[len(m[0]):]
+	}
+	return e
+}
+
+// settle has nothing to wait for: everything is done when it returns.
+func (n *native) settle() (int, error) { return -1, nil }
+
+func (n *native) stagingBytes() int64 { return int64(C.gpu_staging_bytes(n.d)) }
 
 func (n *native) freePipeline(h handle) { C.gpu_pipeline_free(C.gpu_handle(h)) }
 func (n *native) newTape() handle       { return handle(C.gpu_tape_new()) }

@@ -92,9 +92,6 @@ func (o Options) choose(as []Adapter) (int, error) {
 	return best, nil
 }
 
-// ErrNoAdapter says that the machine, or the browser, offers no WebGPU adapter.
-var ErrNoAdapter = errors.New("no adapter")
-
 var errClosed = errors.New("gpu: the device is closed")
 
 // Device is a WebGPU device. It implements prog.Executor. It is for one goroutine at a time.
@@ -107,6 +104,10 @@ type Device struct {
 	arenas  map[*prog.Arena]*arena
 	pipes   map[pipeKey]*pipe
 	runners map[*runner]bool
+
+	// What was begun since the last settle: how to tell an error of each call of the driver, and the pipelines.
+	begun []func(error) error
+	fresh []pipeKey
 
 	source func(name string, consts map[string]any) (string, error) // shaders.Source but in tests
 }
@@ -158,26 +159,60 @@ func (g *Device) stick(err error) error {
 	return g.err
 }
 
-// newBuffer allocates words words, zeroed; what names it in errors.
+// newBuffer begins to allocate words words, zeroed; what names it in errors.
 func (g *Device) newBuffer(what string, words int) (handle, error) {
-	bytes := 4 * int64(max(words, 1))
-	refuse := func(why string) error {
-		return fmt.Errorf("gpu: %s: %s: %s asked; largest buffer of %s is %s", why, what, byteCount(bytes), g.adapter.Name, byteCount(g.lim.BufferSize))
+	bytes := bytesFor(words)
+	refuse := func() error {
+		return fmt.Errorf("gpu: %w: %s: %s asked; largest buffer of %s is %s", ErrOutOfMemory, what, byteCount(bytes), g.adapter.Name, byteCount(g.lim.BufferSize))
 	}
 	if bytes > g.lim.BufferSize {
-		return 0, refuse("out of memory")
+		return 0, refuse()
 	}
 	h, err := g.d.newBuffer(what, bytes)
-	var de *driverError
-	switch {
-	case err == nil:
-		return h, nil
-	case errors.As(err, &de) && de.kind == outOfMemory:
-		return 0, refuse("out of memory")
-	case errors.As(err, &de) && de.kind == lost:
-		return 0, g.stick(err)
+	return h, g.begin(err, func(err error) error {
+		if errors.Is(err, ErrOutOfMemory) {
+			return refuse()
+		}
+		return fmt.Errorf("gpu: %s (%s): %w", what, byteCount(bytes), err)
+	})
+}
+
+// bytesFor is the size of a buffer of that many words; there are none of no bytes.
+func bytesFor(words int) int64 { return 4 * int64(max(words, 1)) }
+
+// begin takes the error of a call of the driver that may only have begun. tell words it, now or when settle has it.
+func (g *Device) begin(err error, tell func(error) error) error {
+	if err == nil {
+		g.begun = append(g.begun, tell)
+		return nil
 	}
-	return 0, fmt.Errorf("gpu: %s (%s): %w", what, byteCount(bytes), err)
+	return g.tell(err, tell)
+}
+
+// tell words an error of one call, unless it is the device's, which sticks.
+func (g *Device) tell(err error, tell func(error) error) error {
+	if errors.Is(err, ErrLost) {
+		return g.stick(err)
+	}
+	return tell(err)
+}
+
+// settle waits for all that was begun. On an error it frees the pipelines among it.
+func (g *Device) settle() error {
+	i, err := g.d.settle()
+	begun, fresh := g.begun, g.fresh
+	g.begun, g.fresh = nil, nil
+	if err == nil {
+		return nil
+	}
+	for _, k := range fresh {
+		g.d.freePipeline(g.pipes[k].h)
+		delete(g.pipes, k)
+	}
+	if i < 0 || i >= len(begun) {
+		return g.stick(err)
+	}
+	return g.tell(err, begun[i])
 }
 
 // byteCount prints 12.0 GiB (12884901888 bytes).
@@ -190,7 +225,21 @@ func byteCount(n int64) string {
 	return fmt.Sprintf("%d bytes", n)
 }
 
-// arena returns a's buffer, allocated at first sight.
+// ready returns a's buffer, allocated at first sight.
+func (g *Device) ready(a *prog.Arena) (*arena, error) {
+	known := g.arenas[a] != nil
+	m, err := g.arena(a)
+	if err != nil || known {
+		return m, err
+	}
+	if err := g.settle(); err != nil {
+		g.Free(a)
+		return nil, err
+	}
+	return m, nil
+}
+
+// arena returns a's buffer, which it begins to allocate at first sight.
 func (g *Device) arena(a *prog.Arena) (*arena, error) {
 	m := g.arenas[a]
 	if m == nil {
@@ -212,7 +261,7 @@ func (g *Device) Upload(s *prog.Stage) error {
 	if err := g.ok(); err != nil {
 		return err
 	}
-	m, err := g.arena(s.Arena)
+	m, err := g.ready(s.Arena)
 	if err != nil || len(s.Words()) == 0 {
 		return err
 	}
@@ -239,7 +288,7 @@ func (g *Device) io(t *prog.Tensor, data []float32, do func(m *arena) error) err
 	if err := prog.CheckIO(t, len(data), true); err != nil {
 		return err
 	}
-	m, err := g.arena(t.Arena())
+	m, err := g.ready(t.Arena())
 	if err != nil || len(data) == 0 {
 		return err
 	}
@@ -260,6 +309,24 @@ func (g *Device) Free(a *prog.Arena) {
 	g.d.freeBuffer(m.buf)
 	g.d.poll()
 	delete(g.arenas, a)
+}
+
+// Bytes is the device memory that is allocated now: of arenas, of programs' temporaries, and what copies to the host
+// pass through. Pipelines and what the driver keeps behind WebGPU are not in it.
+func (g *Device) Bytes() int64 {
+	if g.d == nil {
+		return 0
+	}
+	n := g.d.stagingBytes()
+	for _, m := range g.arenas {
+		n += bytesFor(m.words)
+	}
+	for r := range g.runners {
+		for _, w := range r.p.Slots {
+			n += bytesFor(w)
+		}
+	}
+	return n
 }
 
 // Sync implements prog.Executor.

@@ -190,6 +190,8 @@ int gpu_wait(gpu_device *d, uint64_t in_flight) {
   return wait_for(d, in_flight);
 }
 
+uint64_t gpu_staging_bytes(gpu_device *d) { return d->staging_size; }
+
 static void submit(gpu_device *d, WGPUCommandEncoder e) {
   WGPUCommandBuffer c = wgpuCommandEncoderFinish(e, NULL);
   // Submitting the invalid result of a failed encoding would abort.

@@ -29,6 +29,7 @@ char const *gpu_message(gpu_device *);
 void gpu_close(gpu_device *);
 void gpu_poll(gpu_device *);
 int gpu_wait(gpu_device *, uint64_t in_flight);
+uint64_t gpu_staging_bytes(gpu_device *);
 
 int gpu_buffer_new(gpu_device *, char const *label, uint64_t bytes, gpu_handle *out);
 void gpu_buffer_free(gpu_handle);

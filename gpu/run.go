@@ -47,6 +47,9 @@ func (g *Device) Load(p *prog.Program) (_ prog.Runner, err error) {
 			return
 		}
 		r.release(err)
+		if g.err == nil {
+			_ = g.settle() // of what it began, the first error is told
+		}
 		for _, a := range fresh {
 			g.Free(a)
 		}
@@ -75,9 +78,12 @@ func (g *Device) Load(p *prog.Program) (_ prog.Runner, err error) {
 			}
 		}
 		r.first = append(r.first, r.entries)
-		if err := r.record(&p.Steps[i]); err != nil {
-			return nil, fmt.Errorf("gpu: step %d: %s: %w", i, p.Steps[i].Label(), err)
+		if err := r.record(i); err != nil {
+			return nil, err
 		}
+	}
+	if err := g.settle(); err != nil {
+		return nil, err
 	}
 	g.evict()
 	return r, nil
@@ -100,44 +106,37 @@ func (r *runner) bind(t *prog.Tensor) (bind, error) {
 	return b, nil
 }
 
-// record puts one step on the tape.
-func (r *runner) record(st *prog.Step) error {
-	g := r.g
-	if st.Kernel == nil {
-		b, err := r.bind(st.Tensors[0])
-		if err != nil {
-			return err
-		}
+// record puts the i-th step on the tape.
+func (r *runner) record(i int) error {
+	st := &r.p.Steps[i]
+	tell := func(err error) error { return fmt.Errorf("gpu: step %d: %s: %w", i, st.Label(), err) }
+	if st.Kernel != nil {
+		return r.recordKernel(st, tell)
+	}
+	b, err := r.bind(st.Tensors[0])
+	if err == nil {
 		r.entries++
-		return g.d.tapeClear(r.tape, b)
+		err = r.g.d.tapeClear(r.tape, b)
+	}
+	if err != nil {
+		return r.g.tell(err, tell)
+	}
+	return nil
+}
+
+// recordKernel puts a kernel's dispatches on the tape. tell puts the step before an error.
+func (r *runner) recordKernel(st *prog.Step, tell func(error) error) error {
+	g := r.g
+	binds, grid, err := r.arguments(st)
+	if err != nil {
+		return tell(err)
 	}
 	k, traits := st.Kernel, g.Info().Traits
-	if n := len(k.Binds); n > g.lim.StorageBuffers {
-		return fmt.Errorf("%d storage buffers, %s allows %d", n, g.adapter.Name, g.lim.StorageBuffers)
-	}
-	binds := make([]bind, len(st.Tensors))
-	for i, t := range st.Tensors {
-		b, err := r.bind(t)
-		if err != nil {
-			return fmt.Errorf("%s: %w", k.Binds[i].Name, err)
-		}
-		if b.n > g.lim.BindingSize {
-			return fmt.Errorf("%s: %v takes %s, largest binding of %s is %s", k.Binds[i].Name, t, byteCount(b.n), g.adapter.Name, byteCount(g.lim.BindingSize))
-		}
-		binds[i] = b
-	}
-	var grid [3]uint32
-	for i, n := range k.Grid(st.C, traits) {
-		if n < 1 || n > g.lim.WorkgroupsPerAxis {
-			return fmt.Errorf("grid %v: axis %d has %d workgroups, %s allows 1 to %d", k.Grid(st.C, traits), i, n, g.adapter.Name, g.lim.WorkgroupsPerAxis)
-		}
-		grid[i] = uint32(n)
-	}
 	src, err := g.source(k.Name, k.Consts(st.C, st.Fresh, traits))
 	if err != nil {
-		return err
+		return tell(err)
 	}
-	p, err := g.pipeline(k, src)
+	p, err := g.pipeline(k, src, tell)
 	if err != nil {
 		return err
 	}
@@ -145,13 +144,13 @@ func (r *runner) record(st *prog.Step) error {
 	r.pipes = append(r.pipes, p)
 	parts := k.Parts(st.C, traits)
 	if parts > 1 && (grid[2] != 1 || parts > g.lim.WorkgroupsPerAxis) {
-		return fmt.Errorf("%d parts of grid %v: want a flat grid and at most %d", parts, grid, g.lim.WorkgroupsPerAxis)
+		return tell(fmt.Errorf("%d parts of grid %v: want a flat grid and at most %d", parts, grid, g.lim.WorkgroupsPerAxis))
 	}
 	for i := range parts {
 		if parts > 1 {
 			grid[2] = uint32(i + 1)
 		}
-		if err := g.d.tapeDispatch(r.tape, p.h, binds, grid); err != nil {
+		if err := g.begin(g.d.tapeDispatch(r.tape, p.h, binds, grid), tell); err != nil {
 			return err
 		}
 		r.entries++
@@ -159,8 +158,36 @@ func (r *runner) record(st *prog.Step) error {
 	return nil
 }
 
-// pipeline returns the pipeline of k's specialised source, compiled at first sight.
-func (g *Device) pipeline(k *prog.Kernel, src string) (*pipe, error) {
+// arguments are the ranges that a step binds and its grid, as far as the device allows them.
+func (r *runner) arguments(st *prog.Step) (_ []bind, grid [3]uint32, _ error) {
+	g := r.g
+	k, traits := st.Kernel, g.Info().Traits
+	if n := len(k.Binds); n > g.lim.StorageBuffers {
+		return nil, grid, fmt.Errorf("%d storage buffers, %s allows %d", n, g.adapter.Name, g.lim.StorageBuffers)
+	}
+	binds := make([]bind, len(st.Tensors))
+	for i, t := range st.Tensors {
+		b, err := r.bind(t)
+		if err != nil {
+			return nil, grid, fmt.Errorf("%s: %w", k.Binds[i].Name, err)
+		}
+		if b.n > g.lim.BindingSize {
+			return nil, grid, fmt.Errorf("%s: %v takes %s, largest binding of %s is %s", k.Binds[i].Name, t, byteCount(b.n), g.adapter.Name, byteCount(g.lim.BindingSize))
+		}
+		binds[i] = b
+	}
+	for i, n := range k.Grid(st.C, traits) {
+		if n < 1 || n > g.lim.WorkgroupsPerAxis {
+			return nil, grid, fmt.Errorf("grid %v: axis %d has %d workgroups, %s allows 1 to %d", k.Grid(st.C, traits), i, n, g.adapter.Name, g.lim.WorkgroupsPerAxis)
+		}
+		grid[i] = uint32(n)
+	}
+	return binds, grid, nil
+}
+
+// pipeline returns the pipeline of k's specialised source, which it begins to compile at first sight. tell puts the step
+// before an error.
+func (g *Device) pipeline(k *prog.Kernel, src string, tell func(error) error) (*pipe, error) {
 	access := make([]byte, len(k.Binds))
 	readOnly := make([]bool, len(k.Binds))
 	for i, b := range k.Binds {
@@ -174,14 +201,21 @@ func (g *Device) pipeline(k *prog.Kernel, src string) (*pipe, error) {
 		return p, nil
 	}
 	if err := g.checkWorkgroup(src); err != nil {
-		return nil, err
+		return nil, tell(err)
 	}
 	h, err := g.d.newPipeline(k.Name, src, readOnly)
+	err = g.begin(err, func(err error) error {
+		if s := (*ShaderError)(nil); errors.As(err, &s) {
+			s.Kernel = k.Name
+		}
+		return tell(err)
+	})
 	if err != nil {
 		return nil, err
 	}
 	p := &pipe{h: h}
 	g.pipes[key] = p
+	g.fresh = append(g.fresh, key)
 	return p, nil
 }
 

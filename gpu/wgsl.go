@@ -2,7 +2,6 @@ package gpu
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -13,22 +12,12 @@ type workgroup struct {
 	size   [3]int // invocations along each axis
 }
 
-var (
-	constDecl = regexp.MustCompile(`(?m)^\s*const\s+(\w+)\s*(?::\s*\w+\s*)?=\s*([^;]+);`)
-	sharedVar = regexp.MustCompile(`(?m)^\s*var<workgroup>\s*(\w+)\s*:\s*([^;]+);`)
-	sizeAttr  = regexp.MustCompile(`@workgroup_size\(`)
-	comment   = regexp.MustCompile(`//[^\n]*`)
-)
-
-// workgroupOf reads a shader without overrides. It knows integer expressions of constants, and the types of numbers,
-// vectors, arrays and atomics; it fails on anything else.
+// workgroupOf reads a shader without overrides, in which a declaration begins its line and ends with a semicolon. It
+// knows integer expressions of constants, and the types of numbers, vectors, arrays and atomics; it fails on anything
+// else.
 func workgroupOf(src string) (w workgroup, err error) {
-	src = comment.ReplaceAllString(src, "")
-	consts := map[string]string{}
-	for _, m := range constDecl.FindAllStringSubmatch(src, -1) {
-		consts[m[1]] = m[2]
-	}
-	p := &wgslParser{consts: consts}
+	src = uncommented(src)
+	p := &wgslParser{consts: map[string]string{}}
 	defer func() {
 		if e := recover(); e != nil {
 			pe, ok := e.(parseError)
@@ -38,18 +27,33 @@ func workgroupOf(src string) (w workgroup, err error) {
 			w, err = workgroup{}, fmt.Errorf("gpu: %s", string(pe))
 		}
 	}()
-	for _, m := range sharedVar.FindAllStringSubmatch(src, -1) {
-		p.s = m[2]
+	var shared []string // types
+	for rest := src; rest != ""; {
+		// A declaration may go on in the next lines.
+		p.s = rest
+		_, rest, _ = strings.Cut(rest, "\n")
+		if p.keyword("const") {
+			if name, _, value := p.declaration(); name != "" && value != "" {
+				p.consts[name] = value
+			}
+		} else if p.take("var<workgroup>") {
+			if name, typ, value := p.declaration(); name != "" && typ != "" && value == "" {
+				shared = append(shared, typ)
+			}
+		}
+	}
+	for _, typ := range shared {
+		p.s = typ
 		size, align := p.typ()
 		p.end()
 		w.memory = roundUp(w.memory, align) + size
 	}
-	at := sizeAttr.FindStringIndex(src)
-	if at == nil {
+	_, after, found := strings.Cut(src, "@workgroup_size(")
+	if !found {
 		p.fail("no @workgroup_size")
 	}
 	w.size = [3]int{1, 1, 1}
-	p.s = src[at[1]:]
+	p.s = after
 	for i := range 3 {
 		w.size[i] = p.expr()
 		if !p.take(",") {
@@ -61,6 +65,19 @@ func workgroupOf(src string) (w workgroup, err error) {
 	}
 	p.want(")")
 	return w, nil
+}
+
+// uncommented is src without what follows // in its lines.
+func uncommented(src string) string {
+	var b strings.Builder
+	for line := range strings.Lines(src) {
+		code, _, found := strings.Cut(line, "//")
+		b.WriteString(code)
+		if found {
+			b.WriteByte('\n')
+		}
+	}
+	return b.String()
 }
 
 type parseError string
@@ -108,6 +125,31 @@ func (p *wgslParser) word() string {
 	w := p.s[:n]
 	p.s = p.s[n:]
 	return w
+}
+
+// keyword takes a word that stands alone.
+func (p *wgslParser) keyword(w string) bool {
+	before := p.s
+	if p.word() == w {
+		return true
+	}
+	p.s = before
+	return false
+}
+
+// declaration reads "name: type = value" up to a semicolon; what there is not is empty.
+func (p *wgslParser) declaration() (name, typ, value string) {
+	name = p.word()
+	text, _, found := strings.Cut(p.s, ";")
+	if !found {
+		return "", "", ""
+	}
+	typ, value, _ = strings.Cut(text, "=")
+	typ, colon := strings.CutPrefix(strings.TrimSpace(typ), ":")
+	if !colon && typ != "" {
+		return "", "", ""
+	}
+	return name, strings.TrimSpace(typ), strings.TrimSpace(value)
 }
 
 // typ is the size and the alignment of a type, in bytes, as WGSL lays out memory.
