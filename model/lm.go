@@ -79,7 +79,12 @@ type Reading struct {
 	Memory         *Memory // rows go on from it and leave their state there; nil: none does
 	Decode         bool    // rows of one token, that may be at any place of a mini-batch; wants a Memory
 	MaxMiniBatches int     // of a row in which documents end; 0: ceil(L/K), which is none inside a row
+
+	probe innerLoop // records the layers' inner loops instead of the plain scan, after the last of which the pass ends; nil: the whole pass
 }
+
+// innerLoop records the inner loop of the next layer, whose parameters are w, on xs and returns its output [B*L, C].
+type innerLoop func(r *prog.Recorder, w *layerParams, xs *prog.Tensor, o ttt.Options) *prog.Tensor
 
 // Forward records the model on in's ids and positions: embedding, blocks, norm, head.
 func (m *LM) Forward(r *prog.Recorder, in Tokens, how Reading) Activations {
@@ -102,11 +107,17 @@ func (m *LM) Forward(r *prog.Recorder, in Tokens, how Reading) Activations {
 			}
 			block := m.tttLayer(r, w, in.Pos, op.RMSNorm(r, x, w.seqNorm, c.RMSNormEps), mem, how)
 			act.Blocks = append(act.Blocks, block)
+			if how.probe != nil && i == len(p.layers)-1 {
+				return
+			}
 			x = op.Add(r, x, block)
 			h := op.RMSNorm(r, x, w.ffnNorm, c.RMSNormEps)
 			h = op.SwiGLU(r, op.Linear(r, h, w.gateProj), op.Linear(r, h, w.upProj))
 			x = op.Add(r, x, op.Linear(r, h, w.downProj))
 		})
+	}
+	if how.probe != nil {
+		return act
 	}
 	act.Logits = op.Linear(r, op.RMSNorm(r, x, p.norm, c.RMSNormEps), p.head).Reshape(b*l, c.VocabSize)
 	return act
@@ -133,9 +144,12 @@ func (m *LM) tttLayer(r *prog.Recorder, w *layerParams, pos, x *prog.Tensor, mem
 		MaxMiniBatches: how.MaxMiniBatches,
 	}
 	var y *prog.Tensor
-	if how.Decode {
+	switch {
+	case how.probe != nil:
+		y = how.probe(r, w, xs, o)
+	case how.Decode:
 		y = w.scan.Decode(r, xs, w.tok, mem.state, mem.sum, o)
-	} else {
+	default:
 		y = w.scan.Scan(r, xs, w.tok, mem.state, o).Out
 	}
 	y = op.LayerNorm(r, y, w.postW, w.postB, 1e-6)

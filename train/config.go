@@ -13,6 +13,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"innerloop/data"
 	"innerloop/model"
 )
 
@@ -27,10 +28,11 @@ type Config struct {
 
 // Data says what the model reads.
 type Data struct {
-	File        string  `toml:"file" comment:"any file, its bytes are the tokens; empty: generated stories"`
+	File        string  `toml:"file" comment:"any file, its bytes are the tokens; empty: a generated text"`
+	Task        string  `toml:"task" comment:"which generated text: stories, recall, copy, sums"`
 	ValFraction float64 `toml:"val_fraction" comment:"the end of the text, held out for validation"`
 	Document    string  `toml:"document" comment:"text that ends a document, where the inner state starts anew; empty: the text is one"`
-	StoryBytes  int     `toml:"story_bytes" comment:"length of the generated stories"`
+	StoryBytes  int     `toml:"story_bytes" comment:"length of the generated text"`
 }
 
 // Options are the settings of optimiser and loop.
@@ -80,7 +82,7 @@ func Default() Config {
 	return Config{
 		Device: "auto",
 		Model:  model.DefaultConfig(),
-		Data:   Data{ValFraction: 0.1, StoryBytes: 1 << 20},
+		Data:   Data{Task: "stories", ValFraction: 0.1, StoryBytes: 1 << 20},
 		Train: Options{
 			Steps: 300, BatchSize: 8, SeqLen: 256, MicroBatches: 1, LR: 3e-3, WarmupSteps: 30, MinLRRatio: 0.1,
 			Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, WeightDecay: 0.1, Clip: 1, Seed: 1, LogEvery: 10, EvalEvery: 100, KeepCheckpoints: 3, CheckpointEvery: 1,
@@ -253,6 +255,9 @@ func (c Config) Validate() error {
 		if math.IsNaN(f.v) || f.v < f.lo || f.v > f.hi {
 			return fmt.Errorf("train: %s %g, want %g to %g", f.name, f.v, f.lo, f.hi)
 		}
+	}
+	if err := data.CheckTask(c.Data.Task); err != nil {
+		return fmt.Errorf("train: data.task %w", err)
 	}
 	if t.Seed > math.MaxInt64 {
 		return fmt.Errorf("train: train.seed %d, want at most %d, the largest integer of TOML", t.Seed, math.MaxInt64)

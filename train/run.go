@@ -77,12 +77,16 @@ type Run struct {
 	since   time.Time
 }
 
-// Corpus is the text that a configuration names: a file's bytes, or generated stories.
+// Corpus is the text that a configuration names: a file's bytes, or a generated text, which bears its task's name.
 func Corpus(c Data) (*data.Corpus, error) {
 	if c.File != "" {
 		return data.LoadFile(c.File)
 	}
-	return data.NewCorpus("stories", data.Stories(1, c.StoryBytes))
+	text, err := data.Generate(c.Task, 1, c.StoryBytes)
+	if err != nil {
+		return nil, err
+	}
+	return data.NewCorpus(c.Task, text)
 }
 
 // New prepares a run of a valid configuration on ex: initial weights, recorded programs, split text.

@@ -167,5 +167,5 @@ func (p LinearParams) Scan(r *prog.Recorder, xs, tok, state *prog.Tensor, o Opti
 		linearBwdK.Dispatch(r, c, xs, tok, theta, ckpt, r.Grad(out), r.Grad(xs), dpart, work)
 		reduceK.Dispatch(r, c.reduce(), dpart, tok, r.Grad(theta), r.Grad(tok))
 	}, out)
-	return Scan{out, state}
+	return Scan{out, state, ckpt}
 }

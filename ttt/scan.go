@@ -215,12 +215,21 @@ type Params interface {
 	// Decode records one token a sequence: xs [B, Row], tok [K]; state and sum [B*H, StateLen] are the state at the
 	// mini-batch's start and the sum of its inner gradients so far, both updated. It returns the output [B, C].
 	Decode(r *prog.Recorder, xs, tok, state, sum *prog.Tensor, o Options) *prog.Tensor
+	// Probe records Scan without a state to begin with, every state of it kept (o's CheckpointEvery is taken for 1), and
+	// what its inner loop gains. loss [B*H, ProbeStates, L] receives each token's inner loss, 1/2 sum_d (LN(f(k; W)) - (v - k))²
+	// with k after RoPE: under the learned start W0, the state W_{t-1} before the step of the token's mini-batch t, and W_t
+	// after it. drift [B*H, ceil(L/K)] receives ||W_t - W0|| / ||W0||, the Frobenius norm over the weights and biases of all
+	// inner layers together; a W0 of all zeros counts as of norm 1. Rows must be one document each, positions 0 to L-1:
+	// MaxMiniBatches above ceil(L/K) is refused. (Sun et al. 2024, figure 4.)
+	Probe(r *prog.Recorder, xs, tok, loss, drift *prog.Tensor, o Options) Scan
 }
 
 // Scan is a TTT layer's recorded inner loop.
 type Scan struct {
 	Out   *prog.Tensor // [B*L, C]: the layer's output before post_norm
 	State *prog.Tensor // [B*H, words]: the state after the last token
+
+	ckpt *prog.Tensor // [B*H, slots, words]: the state before every G-th mini-batch
 }
 
 // check completes the constants of a scan over xs and refuses what does not fit.

@@ -1,0 +1,136 @@
+package data
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Task is a kind of text that Generate makes.
+type Task struct {
+	Name  string
+	About string // what the text is and what it shows, one sentence
+}
+
+// generator writes one document of a task: lines, none of them empty, each with its newline. uniform draws from [0, n).
+type generator struct {
+	Task
+	document func(out []byte, uniform func(n int) int) []byte // nil: Stories
+}
+
+// generators are all tasks. Their order seeds them: a new one goes to the end.
+var generators = []generator{
+	{Task{"stories", "Short English stories from a built-in grammar: the weights learn words and plots, the inner state who plays in the story that is being read."}, nil},
+	{Task{"recall", "Letters are given digits, then asked for them: as every text gives others, only a model that remembers can answer."}, recallDocument},
+	{Task{"copy", "A line of random letters, then the same line again and again: the first is a guess, the others cost nothing to a model that remembers."}, copyDocument},
+	{Task{"sums", "Small additions, one a line: the weights alone must learn them, as nothing that was read before helps."}, sumsDocument},
+}
+
+// Tasks lists the texts that Generate knows, the default first.
+func Tasks() (ts []Task) {
+	for _, g := range generators {
+		ts = append(ts, g.Task)
+	}
+	return ts
+}
+
+// CheckTask is an error that begins with the task where Generate does not know it, and lists those that it knows.
+func CheckTask(task string) error {
+	var names []string
+	for _, g := range generators {
+		if g.Name == task {
+			return nil
+		}
+		names = append(names, g.Name)
+	}
+	return fmt.Errorf("%.60q, want one of %s", task, strings.Join(names, ", "))
+}
+
+// Generate makes a text of a task, at least nbytes long, that ends with a whole document. Documents end with a blank
+// line, and there is none inside one; all other bytes are printable ASCII and newlines. Document i of a task depends on
+// (seed, i) alone, so a longer text begins with the shorter. nbytes of 0 or less gives nil; an unknown task is an error.
+func Generate(task string, seed uint64, nbytes int) ([]byte, error) {
+	if err := CheckTask(task); err != nil {
+		return nil, fmt.Errorf("data: task %w", err)
+	}
+	k := slices.IndexFunc(generators, func(g generator) bool { return g.Name == task })
+	if generators[k].document == nil {
+		return Stories(seed, nbytes), nil
+	}
+	var out []byte
+	for i := 0; len(out) < nbytes; i++ {
+		p := storyRand(seed, uint64(i), 1+uint64(k)) // the stories have 0 and 1
+		out = generators[k].document(out, func(n int) int { return int(uniform(p, uint64(n))) })
+		out = append(out, '\n')
+	}
+	return out, nil
+}
+
+// recallDocument is associative recall: a line that gives two to six letters a digit each, then one that asks for them in
+// any order, each at least once and three to seven times on average, every letter with its answer:
+//
+//	k7 a4 z1
+//	a4 k7 k7 z1 a4 z1 z1 k7 a4
+//
+// What a model can learn by heart: that a letter and a digit take turns, and where lines end. A guess at a digit costs
+// ln 10 = 2.30 nats, one among the document's own ln 2 to ln 6. All below that is learned while reading: the inner state
+// holds the pairs. What it cannot learn: the digits where they are given, and which letter comes next.
+func recallDocument(out []byte, uniform func(n int) int) []byte {
+	names, digits := []byte("abcdefghijklmnopqrstuvwxyz"), [6]byte{}
+	n := 2 + uniform(5)
+	asked := make([]int, 3*n+uniform(4*n+1))
+	for i := range asked {
+		asked[i] = i
+		if i >= n {
+			asked[i] = uniform(n)
+		}
+	}
+	for i := range asked {
+		j := i + uniform(len(asked)-i)
+		asked[i], asked[j] = asked[j], asked[i]
+	}
+	for i := range n {
+		j := i + uniform(len(names)-i)
+		names[i], names[j] = names[j], names[i]
+		digits[i] = '0' + byte(uniform(10))
+		out = append(out, names[i], digits[i], ' ')
+	}
+	out[len(out)-1] = '\n'
+	for _, q := range asked {
+		out = append(out, names[q], digits[q], ' ')
+	}
+	out[len(out)-1] = '\n'
+	return out
+}
+
+// copyDocument is a line of two to eight random small letters, and the same line again, two to seven times.
+//
+// What a model can learn by heart: that letters are equally likely, ln 26 = 3.26 nats each, and no more of a first line.
+// Its repetitions cost nothing to whoever remembers the line and where in it they are. What it cannot learn: where the
+// first line ends, and which repetition is the last. Short lines are learned first; longer ones have the same pair of
+// letters twice and want a longer memory of what came before.
+func copyDocument(out []byte, uniform func(n int) int) []byte {
+	from := len(out)
+	for range 2 + uniform(7) {
+		out = append(out, 'a'+byte(uniform(26)))
+	}
+	out = append(out, '\n')
+	line := out[from:]
+	for range 2 + uniform(6) {
+		out = append(out, line...)
+	}
+	return out
+}
+
+// sumsDocument is 3 to 12 additions of numbers below 100, one a line: 57+6=63.
+//
+// What a model can learn by heart: to add, which makes the digits after the equals sign certain; it is slow, as carries
+// go against the order of reading. What it cannot learn: the summands. No line helps with another, so nothing is gained
+// by remembering: a text to compare the others with, on which loss does not fall with the position.
+func sumsDocument(out []byte, uniform func(n int) int) []byte {
+	for range 3 + uniform(10) {
+		a, b := uniform(100), uniform(100)
+		out = fmt.Appendf(out, "%d+%d=%d\n", a, b, a+b)
+	}
+	return out
+}

@@ -1,0 +1,183 @@
+package ttt_test
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+
+	"innerloop/internal/check"
+	"innerloop/prog"
+	"innerloop/ttt"
+)
+
+// params are the learned parameters of a scan whose inputs are ts.
+func (s shape) params(ts []*prog.Tensor) ttt.Params {
+	if s.mlp {
+		return ttt.MLPParams{W1: ts[2], B1: ts[3], W2: ts[4], B2: ts[5], Gamma: ts[6], Beta: ts[7]}
+	}
+	return ttt.LinearParams{W1: ts[2], B1: ts[3], Gamma: ts[4], Beta: ts[5]}
+}
+
+// probe runs a probe in float64.
+func probe(t *testing.T, s shape, in [][]float64) (out, state, loss, drift []float64) {
+	t.Helper()
+	arena, results := prog.NewArena("in"), prog.NewArena("probe")
+	var ts []*prog.Tensor
+	for _, x := range inputs(s, 1, nil) {
+		ts = append(ts, arena.Add(x.Name, prog.F32, x.Shape...))
+	}
+	l := results.Add("loss", prog.F32, s.b*s.h, ttt.ProbeStates, s.l)
+	d := results.Add("drift", prog.F32, s.b*s.h, prog.CeilDiv(s.l, s.k))
+	var y ttt.Scan
+	p, err := prog.Record("probe", func(r *prog.Recorder) {
+		y = s.params(ts).Probe(r, ts[0], ts[1], l, d, ttt.Options{Heads: s.h, SeqLen: s.l, MiniBatch: s.k, CheckpointEvery: s.g})
+		r.Keep(y.Out)
+		r.Keep(y.State)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cpu := prog.NewCPU[float64](2)
+	t.Cleanup(cpu.Close)
+	run, err := cpu.Load(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := func(ten *prog.Tensor) []float64 {
+		d, err := cpu.Data(ten)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	for i := range in {
+		copy(data(ts[i]), in[i])
+	}
+	if err := run.Run(); err != nil {
+		t.Fatal(err)
+	}
+	kept := run.(interface{ Data(*prog.Tensor) []float64 })
+	return kept.Data(y.Out), kept.Data(y.State), data(l), data(d)
+}
+
+// gains follows the inner loop as the paper defines it, token by token, and takes the losses by their definition.
+func gains(s shape, in [][]float64) (loss, drift []float64) {
+	xs, tok := in[0], in[1]
+	params, gamma, beta := in[2:len(in)-2], in[len(in)-2], in[len(in)-1]
+	d, row := s.h*s.f, ttt.Row(s.h, s.f)
+	for it := range s.b * s.h {
+		b, h := it/s.h, it%s.h
+		var start [][]float64
+		for _, p := range params {
+			n := len(p) / s.h
+			start = append(start, p[h*n:(h+1)*n])
+		}
+		ga, be := gamma[h*s.f:][:s.f], beta[h*s.f:][:s.f]
+		key := func(i int) []float64 { return xs[(b*s.l+i)*row+d+h*s.f:][:s.f] }
+		target := func(i int) (v []float64) {
+			for j, k := range key(i) {
+				v = append(v, xs[(b*s.l+i)*row+2*d+h*s.f+j]-k)
+			}
+			return v
+		}
+		of := func(w [][]float64, i int) (sum float64) {
+			z, _, _ := innerModel(s, w, key(i))
+			xhat, _ := layerNorm(z)
+			for j, v := range target(i) {
+				sum += math.Pow(ga[j]*xhat[j]+be[j]-v, 2) / 2
+			}
+			return sum
+		}
+		var lines [ttt.ProbeStates][]float64
+		w := start
+		for t0 := 0; t0 < s.l; t0 += s.k {
+			n := min(s.k, s.l-t0)
+			next := make([][]float64, len(w))
+			for p := range w {
+				next[p] = append([]float64(nil), w[p]...)
+			}
+			rate := math.Max(0, 1/float64(n)+tok[n-1])
+			for i := t0; i < t0+n; i++ {
+				for p, g := range innerGradient(s, w, key(i), target(i), ga, be) {
+					for j := range g {
+						next[p][j] -= rate * xs[(b*s.l+i)*row+3*d+h] * g[j]
+					}
+				}
+			}
+			var far, norm float64
+			for p := range start {
+				for j, v := range start[p] {
+					far += (next[p][j] - v) * (next[p][j] - v)
+					norm += v * v
+				}
+			}
+			drift = append(drift, math.Sqrt(far/norm))
+			for i := t0; i < t0+n; i++ {
+				for j, w := range [...][][]float64{start, w, next} {
+					lines[j] = append(lines[j], of(w, i))
+				}
+			}
+			w = next
+		}
+		for _, l := range lines {
+			loss = append(loss, l...)
+		}
+	}
+	return loss, drift
+}
+
+// A probe's losses and drift are those of the inner loop's definition, and its scan is the plain scan: with short last
+// mini-batches, mini-batches of one token and of more than the row, several rows, and however seldom the scan was asked
+// to keep its state.
+func TestProbe(t *testing.T) {
+	for _, s := range []shape{{1, 16, 2, 4, 4, 1, false}, {2, 11, 2, 6, 4, 3, false}, {1, 5, 3, 4, 1, 2, false}, {1, 3, 1, 8, 16, 1, false}, {1, 20, 1, 4, 7, 1, false},
+		{1, 8, 2, 4, 4, 1, true}, {2, 11, 2, 6, 4, 2, true}, {1, 3, 1, 4, 16, 1, true}} {
+		in := values(s, nil)
+		out, state, loss, drift := probe(t, s, in)
+		wantLoss, wantDrift := gains(s, in)
+		check.Within(t, fmt.Sprintf("%+v loss", s), loss, wantLoss, 1e-11)
+		check.Within(t, fmt.Sprintf("%+v drift", s), drift, wantDrift, 1e-11)
+		wantOut, wantState := forward(t, s, in, nil, 0)
+		check.Within(t, fmt.Sprintf("%+v out", s), out, wantOut, 0)
+		check.Within(t, fmt.Sprintf("%+v state", s), state, wantState, 0)
+	}
+}
+
+// A learned start of all zeros has no norm to measure by: the drift is then the distance itself.
+func TestProbeOfZeroStart(t *testing.T) {
+	for _, mlp := range []bool{false, true} {
+		s := shape{1, 6, 1, 4, 4, 1, mlp}
+		in := values(s, nil)
+		for _, p := range in[2 : len(in)-2] {
+			clear(p)
+		}
+		_, state, _, drift := probe(t, s, in)
+		var norm float64
+		for _, v := range state {
+			norm += v * v
+		}
+		if norm == 0 {
+			t.Fatal("the inner loop did not learn")
+		}
+		check.Within(t, "drift", drift[1:], []float64{math.Sqrt(norm)}, 1e-14)
+	}
+}
+
+func TestProbeRefusesDocumentsInsideRows(t *testing.T) {
+	for _, mlp := range []bool{false, true} {
+		s := shape{1, 8, 1, 4, 4, 1, mlp}
+		arena := prog.NewArena("in")
+		var ts []*prog.Tensor
+		for _, x := range inputs(s, 1, nil) {
+			ts = append(ts, arena.Add(x.Name, prog.F32, x.Shape...))
+		}
+		_, err := prog.Record("probe", func(r *prog.Recorder) {
+			l, d := r.Temp("loss", s.h, ttt.ProbeStates, s.l), r.Temp("drift", s.h, 3)
+			s.params(ts).Probe(r, ts[0], ts[1], l, d, ttt.Options{Heads: s.h, SeqLen: s.l, MiniBatch: s.k, MaxMiniBatches: 3})
+		})
+		if want := "ttt: a probe of rows of up to 3 mini-batches, want 2: one document each"; err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
