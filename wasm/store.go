@@ -131,7 +131,7 @@ func (s *Session) create(name string, c train.Config, parameters int, fill func(
 
 // defaultName names a run by what is most often changed.
 func defaultName(c train.Config) string {
-	text := "stories"
+	text := c.Data.Task
 	if c.Data.File != "" {
 		text = strings.TrimSuffix(filepath.Base(c.Data.File), filepath.Ext(c.Data.File))
 	}
