@@ -140,6 +140,8 @@ export class App {
       if (first) this.settings = this.#newSettings(hello.defaults);
       this.tell("ready", hello);
       const linked = first && this.#followLink();
+      // Where a processor plays the GPU, one click should show something within a minute.
+      if (first && !linked && hello.device.software) this.settings.preset("tiny");
       if (this.phase === "loading") this.#enter("idle");
       this.describe();
       await this.list();

@@ -134,10 +134,10 @@ export const WRITING = ["sample.temperature", "sample.top_k", "sample.tokens"];
 /** What a preset changes of the defaults, the data apart. @type {{ id: string, title: string, note: string, help: string, values: [key: string, value: Value][] }[]} */
 export const PRESETS = [
   {
-    id: "tiny", title: "Tiny", note: "seconds", help: "One narrow layer and a hundred steps: to see everything once, on any machine.",
+    id: "tiny", title: "Tiny", note: "seconds", help: "One narrow layer and a few hundred steps: to see everything once, on any machine.",
     values: [
       ["model.hidden_size", 64], ["model.intermediate_size", 172], ["model.num_hidden_layers", 1], ["model.num_attention_heads", 2],
-      ["train.steps", 100], ["train.batch_size", 4], ["train.seq_len", 128], ["train.warmup_steps", 10], ["train.lr", 0.005], ["train.eval_every", 50],
+      ["train.steps", 300], ["train.batch_size", 4], ["train.seq_len", 128], ["train.warmup_steps", 10], ["train.lr", 0.005], ["train.eval_every", 50],
     ],
   },
   { id: "small", title: "Small", note: "default", help: "Two layers that learn to spell and to form sentences in a few minutes.", values: [] },

@@ -109,7 +109,7 @@ function aim(app, get) {
 }
 
 /** Seconds from which a run is long for a first one. */
-const LONG = 1800;
+const LONG = 900;
 
 /** @param {App} app */
 const long = (app) => (app.description?.seconds ?? 0) * Number(app.settings.get("train.steps")) > LONG && app.settings.current() !== "tiny";
