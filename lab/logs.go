@@ -1,0 +1,387 @@
+package lab
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// The quantities of the target's normaliser that logs are about.
+const (
+	XV     = "XV"     // the reconstruction target before normalisation
+	XK     = "XK"     // the keys, which the layer L2-normalises
+	Out    = "out"    // the normalised target
+	Std    = "std"    // the standard deviation of XV - XK
+	Z      = "z"      // the normalised difference
+	Weight = "weight" // of the normaliser
+	Bias   = "bias"
+)
+
+// Range is what a log says of a quantity in one layer: the least and the greatest value of all lines about it.
+type Range struct {
+	Layer    int
+	Quantity string
+	Min, Max float64
+	Line     int // of the first such line, from 1
+	Count    int // lines
+}
+
+// Abs is the largest magnitude.
+func (r Range) Abs() float64 { return math.Max(math.Abs(r.Min), math.Abs(r.Max)) }
+
+// Log is what a training log says of the normalisers of its layers.
+type Log struct {
+	Name   string
+	Ranges []Range // by layer, then quantity
+	Eps    float64 // NaN: the log does not say
+	N      int     // channels of a head; 0: the log does not say
+}
+
+// Get returns the range of a quantity in a layer.
+func (l *Log) Get(layer int, quantity string) (Range, bool) {
+	for _, r := range l.Ranges {
+		if r.Layer == layer && r.Quantity == quantity {
+			return r, true
+		}
+	}
+	return Range{}, false
+}
+
+// Layers are the layers that the log is about, ascending.
+func (l *Log) Layers() (list []int) {
+	for _, r := range l.Ranges {
+		if len(list) == 0 || list[len(list)-1] != r.Layer {
+			list = append(list, r.Layer)
+		}
+	}
+	return list
+}
+
+// longestLine is the most of a line that is read: what else a log holds is passed over.
+const longestLine = 1 << 20
+
+// ParseLog reads a log. It takes lines that name a layer and the least and greatest value of a quantity, as
+//
+//	Layer 29: XV output: min=-27262976, max=1376256
+//	[layer 29] XK range: [-22.62, 19.00]
+//	step 3 layer=29 std min 1e-4 max 0.9 mean 0.5
+//
+// in any case and with any punctuation, and eps=1e-8 and head_dim=64 anywhere; other lines are passed over. A log with
+// no such line is an error that says so; so is a range whose least value is above the greatest.
+func ParseLog(name string, r io.Reader) (*Log, error) {
+	l := &Log{Name: name, Eps: math.NaN()}
+	b := bufio.NewReaderSize(r, 1<<16)
+	for n := 1; ; n++ {
+		line, err := readLine(b)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, fmt.Errorf("lab: %s: %w", name, err)
+		}
+		end := err != nil
+		if end && line == "" {
+			break
+		}
+		w := words(line)
+		if v, ok := valueOf(w, "eps", "epsilon"); ok && v >= 0 && v < 1 {
+			l.Eps = v
+		}
+		if v, ok := valueOf(w, "head_dim", "headdim"); ok && v >= 1 && v <= 1<<20 && v == math.Trunc(v) {
+			l.N = int(v)
+		}
+		if x, ok := parseRange(w); ok {
+			if x.Min > x.Max {
+				return nil, fmt.Errorf("lab: %s:%d: layer %d, %s: min %g is above max %g", name, n, x.Layer, x.Quantity, x.Min, x.Max)
+			}
+			x.Line = n
+			l.add(x)
+		}
+		if end {
+			break
+		}
+	}
+	if len(l.Ranges) == 0 {
+		return nil, fmt.Errorf("lab: %s: no line tells a layer's range: want lines such as Layer 29: XV output: min=-1.5, max=2", name)
+	}
+	slices.SortFunc(l.Ranges, func(a, b Range) int {
+		if a.Layer != b.Layer {
+			return a.Layer - b.Layer
+		}
+		return rank(a.Quantity) - rank(b.Quantity)
+	})
+	return l, nil
+}
+
+func rank(quantity string) int {
+	return slices.Index([]string{XV, XK, Std, Z, Out, Weight, Bias}, quantity)
+}
+
+// add widens the range that the log has of the same layer and quantity. Of a value that is not a number nothing is
+// between.
+func (l *Log) add(x Range) {
+	for i := range l.Ranges {
+		r := &l.Ranges[i]
+		if r.Layer == x.Layer && r.Quantity == x.Quantity {
+			r.Min, r.Max, r.Count = math.Min(r.Min, x.Min), math.Max(r.Max, x.Max), r.Count+1
+			return
+		}
+	}
+	x.Count = 1
+	l.Ranges = append(l.Ranges, x)
+}
+
+// readLine reads a line and drops what goes beyond longestLine.
+func readLine(b *bufio.Reader) (string, error) {
+	var line []byte
+	for {
+		part, more, err := b.ReadLine()
+		if len(line) < longestLine {
+			line = append(line, part...)
+		}
+		if err != nil || !more {
+			return string(line), err
+		}
+	}
+}
+
+// word is a name or a number of a line.
+type word struct {
+	text   string // in lower case
+	number float64
+	is     bool // a number
+}
+
+// words cuts a line into names and numbers.
+func words(line string) (list []word) {
+	line = strings.ToLower(strings.ReplaceAll(line, "−", "-")) // the minus sign of typesetters
+	runes := []rune(line)
+	for i := 0; i < len(runes); {
+		c := runes[i]
+		begin := i
+		switch {
+		case unicode.IsDigit(c) || (c == '-' || c == '+' || c == '.') && i+1 < len(runes) && (unicode.IsDigit(runes[i+1]) || runes[i+1] == '.' || runes[i+1] == 'i' || runes[i+1] == 'n'):
+			for i++; i < len(runes) && (unicode.IsDigit(runes[i]) || strings.ContainsRune(".,_", runes[i]) && i+1 < len(runes) && unicode.IsDigit(runes[i+1]) ||
+				unicode.IsLetter(runes[i]) || (runes[i] == '-' || runes[i] == '+') && runes[i-1] == 'e'); i++ {
+			}
+			text := string(runes[begin:i])
+			v, ok := number(text)
+			list = append(list, word{text, v, ok})
+		case unicode.IsLetter(c) || c == '_' || c == '|':
+			for i++; i < len(runes) && (unicode.IsLetter(runes[i]) || unicode.IsDigit(runes[i]) || runes[i] == '_'); i++ {
+			}
+			text := string(runes[begin:i])
+			switch text {
+			case "nan", "inf", "infinity":
+				v, _ := strconv.ParseFloat(text, 64)
+				list = append(list, word{text, v, true})
+			default:
+				// layer29 is a name and a number.
+				name := strings.TrimRight(text, "0123456789")
+				if name == "layer" && name != text {
+					v, _ := strconv.ParseFloat(text[len(name):], 64)
+					list = append(list, word{text: name}, word{text[len(name):], v, true})
+					continue
+				}
+				list = append(list, word{text: text})
+			}
+		default:
+			i++
+		}
+	}
+	return list
+}
+
+// number reads a number with thousands separators of either kind.
+func number(s string) (float64, bool) {
+	if v, err := strconv.ParseFloat(s, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		return v, true
+	}
+	v, err := strconv.ParseFloat(strings.NewReplacer(",", "", "_", "").Replace(s), 64)
+	return v, err == nil
+}
+
+// valueOf is the number that follows one of the names.
+func valueOf(w []word, names ...string) (float64, bool) {
+	for i := 0; i+1 < len(w); i++ {
+		if !w[i].is && slices.Contains(names, w[i].text) && w[i+1].is {
+			return w[i+1].number, true
+		}
+	}
+	return 0, false
+}
+
+// parseRange finds a layer, a quantity and its range in a line.
+func parseRange(w []word) (x Range, ok bool) {
+	layer, ok := valueOf(w, "layer", "layers", "block", "blk")
+	if !ok || layer < 0 || layer > 1<<20 || layer != math.Trunc(layer) {
+		return x, false
+	}
+	x.Layer = int(layer)
+	lo, haveLo := valueOf(w, "min", "minimum", "least")
+	hi, haveHi := valueOf(w, "max", "maximum", "greatest")
+	stop := slices.IndexFunc(w, func(v word) bool {
+		return slices.Contains([]string{"min", "minimum", "least", "max", "maximum", "greatest"}, v.text)
+	})
+	if !haveLo || !haveHi {
+		i := slices.IndexFunc(w, func(v word) bool { return v.text == "range" || v.text == "in" || v.text == "between" })
+		if i < 0 {
+			return x, false
+		}
+		var ns []float64
+		for _, v := range w[i:] {
+			if v.is {
+				ns = append(ns, v.number)
+			}
+		}
+		if len(ns) != 2 {
+			return x, false
+		}
+		lo, hi, stop = ns[0], ns[1], i
+	}
+	x.Min, x.Max = lo, hi
+	x.Quantity = quantity(w[:stop])
+	return x, x.Quantity != ""
+}
+
+// quantity is what the words before a range are about.
+func quantity(w []word) string {
+	var names []string
+	for _, v := range w {
+		if !v.is {
+			names = append(names, strings.Split(v.text, "_")...)
+		}
+	}
+	has := func(any ...string) bool {
+		return slices.ContainsFunc(names, func(n string) bool { return slices.Contains(any, n) })
+	}
+	after := has("out", "output", "outputs", "after", "exit", "normalized", "normalised", "reconstruction", "result")
+	switch {
+	case has("std", "stddev", "deviation", "sigma"):
+		return Std
+	case has("xv", "v", "target", "values") && after:
+		return Out
+	case has("xv", "v", "target", "values"):
+		return XV
+	case has("xk", "k", "keys", "key"):
+		return XK
+	case has("weight", "weights", "gamma"):
+		return Weight
+	case has("bias", "biases", "beta"):
+		return Bias
+	case has("z") || has("normalized", "normalised"):
+		return Z
+	case after:
+		return Out
+	}
+	return ""
+}
+
+// Comparison is two logs side by side.
+type Comparison struct {
+	A, B     *Log
+	Rows     []ComparedRow
+	Findings []LogFinding
+}
+
+// ComparedRow is a quantity of a layer in both logs. A log without it has a range with Count 0.
+type ComparedRow struct {
+	Layer    int
+	Quantity string
+	A, B     Range
+	// Factor is how many times smaller B's largest magnitude is than A's; NaN where one is missing or B's is 0.
+	Factor float64
+}
+
+// LogFinding is what the invariants say of a layer of a log.
+type LogFinding struct {
+	Log   string // its name
+	Layer int
+	Cause string // of those that a diagnosis names
+	Text  string // what was measured, and what is possible
+}
+
+// Compare tabulates two logs and says what the normaliser's invariants tell of each.
+func Compare(a, b *Log) *Comparison {
+	c := &Comparison{A: a, B: b}
+	layers := slices.Compact(slices.Sorted(slices.Values(append(a.Layers(), b.Layers()...))))
+	for _, layer := range layers {
+		for _, q := range []string{XV, XK, Std, Z, Out, Weight, Bias} {
+			x, inA := a.Get(layer, q)
+			y, inB := b.Get(layer, q)
+			if !inA && !inB {
+				continue
+			}
+			row := ComparedRow{Layer: layer, Quantity: q, A: x, B: y, Factor: math.NaN()}
+			if inA && inB && y.Abs() > 0 {
+				row.Factor = x.Abs() / y.Abs()
+			}
+			c.Rows = append(c.Rows, row)
+		}
+	}
+	c.Findings = append(a.Findings(), b.Findings()...)
+	return c
+}
+
+// Bound is the largest magnitude that a normalised value of n channels can have: a centred value over the standard
+// deviation that counts it, (n-1)/sqrt(n) for exact arithmetic and sqrt(n-1) for rounded centred values.
+func Bound(n int) float64 { return math.Sqrt(float64(max(n, 2) - 1)) }
+
+// usualHead is the head width that is taken where a log names none: an output that is impossible with it is so with any
+// that a model has.
+const usualHead = 128
+
+// Findings are what cannot be, if mean, standard deviation and difference belong together, or keys are normalised. What a
+// log does not say is taken as usual: heads of 128 channels, weights of 1, biases of 0.
+func (l *Log) Findings() (list []LogFinding) {
+	n := l.N
+	if n == 0 {
+		n = usualHead
+	}
+	tell := func(layer int, cause, format string, a ...any) {
+		list = append(list, LogFinding{l.Name, layer, cause, fmt.Sprintf(format, a...)})
+	}
+	for _, layer := range l.Layers() {
+		get := func(q string, lo, hi float64) (Range, bool) {
+			r, ok := l.Get(layer, q)
+			if !ok {
+				r = Range{Min: lo, Max: hi}
+			}
+			return r, ok
+		}
+		std, haveStd := get(Std, 0, 0)
+		if haveStd && std.Min < 0 {
+			tell(layer, Inconsistent, "std reaches %g: a standard deviation is never negative, so this is another tensor", std.Min)
+		}
+		if haveStd && std.Min >= 0 && !math.IsNaN(l.Eps) && std.Min < l.Eps {
+			tell(layer, SmallStd, "std falls to %g, below eps %g: there the backward pass multiplies gradients by up to %.3g", std.Min, l.Eps, 1/(std.Min+l.Eps))
+		}
+		z, haveZ := get(Z, 0, 0)
+		if haveZ && z.Abs() > Bound(n)*(1+1e-5) {
+			tell(layer, Inconsistent, "|z| reaches %.6g, and no input makes it larger than sqrt(n-1) = %.4g for n = %d", z.Abs(), Bound(n), n)
+		}
+		xk, haveXK := get(XK, -1, 1)
+		if haveXK && xk.Abs() > 1+1e-4 {
+			tell(layer, KeysNotNormalised, "XK reaches %.4g: L2-normalised keys stay within 1, so the normalised value was not used", xk.Abs())
+		}
+		out, haveOut := get(Out, 0, 0)
+		w, _ := get(Weight, 1, 1)
+		b, _ := get(Bias, 0, 0)
+		if haveOut && !math.IsNaN(out.Abs()) {
+			least := (out.Abs() - xk.Abs() - b.Abs()) / math.Max(w.Abs(), 1e-30)
+			if least > Bound(n)*(1+1e-5) {
+				tell(layer, Inconsistent, "the output reaches %.6g, so |z| is at least %.6g; no input and no eps make it larger than sqrt(n-1) = %.4g for n = %d: mean, std and difference do not belong together",
+					out.Abs(), least, Bound(n), n)
+			}
+		}
+		for _, q := range []string{XV, XK, Std, Z, Out, Weight, Bias} {
+			if r, ok := l.Get(layer, q); ok && (math.IsNaN(r.Min) || math.IsInf(r.Min, 0) || math.IsNaN(r.Max) || math.IsInf(r.Max, 0)) {
+				tell(layer, NonFinite, "%s is not finite: %g to %g", q, r.Min, r.Max)
+			}
+		}
+	}
+	return list
+}
