@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -226,5 +228,40 @@ func TestSounds(t *testing.T) {
 	}
 	if got := FromTokens(SoundRate, a.Tokens()); fmt.Sprint(got.Tokens()) != fmt.Sprint(a.Tokens()) {
 		t.Error("tokens change in a round trip")
+	}
+}
+
+// A WAV file is read as its samples' tokens, at the rate that is asked for; any other file as its bytes.
+func TestLoadSound(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name string, b []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	a := Sounds(3, 9000)
+	c, sound, err := LoadSound(write("a.wav", EncodeWAV(a)), SoundRate)
+	if err != nil || !sound || c.Len() != len(a.Samples) {
+		t.Fatal(c.Len(), sound, err)
+	}
+	wrong := 0
+	for i, tok := range a.Tokens() {
+		if d := int(tok) - int(c.text[i]); d < -1 || d > 1 { // 16 bits are fewer than a float32's
+			wrong++
+		}
+	}
+	if wrong > 0 {
+		t.Errorf("%d of %d tokens differ", wrong, c.Len())
+	}
+	if c, _, err := LoadSound(filepath.Join(dir, "a.wav"), SoundRate/2); err != nil || c.Len() != (len(a.Samples)+1)/2 {
+		t.Errorf("at half the rate: %d tokens of %d, %v", c.Len(), len(a.Samples), err)
+	}
+	if c, sound, err := LoadSound(write("b.txt", []byte("RIFF and ready")), SoundRate); err != nil || sound || c.Len() != 14 {
+		t.Error(sound, err)
+	}
+	if _, sound, err := LoadSound(write("c.wav", EncodeWAV(a)[:100]), SoundRate); err == nil || !sound || !strings.Contains(err.Error(), "c.wav: byte 36: cut off") {
+		t.Error(sound, err)
 	}
 }

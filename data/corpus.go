@@ -54,6 +54,20 @@ func LoadFile(path string) (*Corpus, error) {
 	return nil, fmt.Errorf("data: %s: %w", path, err)
 }
 
+// LoadSound reads a file as LoadFile does, but for WAV files: those become samples at rate, as mu-law tokens. sound says
+// whether it was one.
+func LoadSound(path string, rate int) (c *Corpus, sound bool, err error) {
+	if c, err = LoadFile(path); err != nil || !IsWAV(c.text) {
+		return c, false, err
+	}
+	a, err := DecodeWAV(path, c.text)
+	if err != nil {
+		return nil, true, err
+	}
+	c, err = NewCorpus(path, a.Resample(rate).Tokens())
+	return c, true, err
+}
+
 // Name is the name the corpus was made with: for a file, its path.
 func (c *Corpus) Name() string { return c.name }
 

@@ -1,0 +1,348 @@
+package lab
+
+import (
+	"fmt"
+	"math"
+)
+
+// Layer is what the normaliser of one TTT layer did on a batch, read back from the device.
+type Layer struct {
+	Layer       int
+	Heads, Dim  int       // H, n
+	XV, XK      []float32 // [tokens, H, n]: the normaliser's inputs
+	Out         []float32 // [tokens, H, n]: what the scan took its target from
+	Z           []float32 // [tokens, H, n]
+	Std         []float32 // [tokens, H]
+	Gamma, Beta []float32 // [H, n]
+}
+
+// Evidence is all that a diagnosis looks at.
+type Evidence struct {
+	Eps    float64 // that is set
+	Layers []Layer // of the TTT layers with a normaliser; none: the model has none
+	// Of the normaliser in isolation, on TestRows: z at Eps and at Eps2.
+	Rows   Rows
+	Z, Z2  []float32
+	Eps2   float64
+	Leak   *Leak        // nil: not measured
+	Params []ParamRange // of the inner LayerNorms of a model without a normaliser
+	Loss   float64      // of the batch, nats a token
+}
+
+// Leak is what a change of the last token of a mini-batch did to the logits of the tokens before it.
+type Leak struct {
+	Before  float64 // largest change of a logit of an earlier token
+	At      float64 // and of the token itself
+	Layer   int     // a block that was found to leak; -1: not known
+	Between int     // tokens between the change and the earliest logit that it reached
+}
+
+// ParamRange is the range of a parameter.
+type ParamRange struct {
+	Name     string
+	Min, Max float64
+}
+
+// Verdict is what the evidence says of a hypothesis.
+type Verdict string
+
+// The verdicts.
+const (
+	Supported   Verdict = "supported"
+	Refuted     Verdict = "refuted"
+	Undecidable Verdict = "undecidable"
+)
+
+// Hypothesis is one explanation, tested.
+type Hypothesis struct {
+	ID          string  `json:"id"` // H1 to H5 as the investigation of the case numbered them, and others
+	Text        string  `json:"text"`
+	Cause       string  `json:"cause"` // that it stands for
+	Verdict     Verdict `json:"verdict"`
+	Measurement string  `json:"measurement"`
+	Mend        string  `json:"mend,omitempty"` // where it is supported
+}
+
+// LayerReport is a row of the tables.
+type LayerReport struct {
+	Layer       int     `json:"layer"`
+	XV          Stats   `json:"xv"`
+	XK          Stats   `json:"xk"`
+	Out         Stats   `json:"out"`
+	StdMin      float64 `json:"std_min"` // of XV - XK, in float64 from the inputs
+	StdMean     float64 `json:"std_mean"`
+	StdMedian   float64 `json:"std_median"`
+	SmallRows   float64 `json:"small_rows"` // part of the rows with std < eps
+	MaxZ        float64 `json:"max_z"`
+	KeyNormMin  float64 `json:"key_norm_min"`
+	KeyNormMax  float64 `json:"key_norm_max"`
+	Gain        float64 `json:"gain"` // largest 1/(std+eps): what the backward pass multiplies gradients by
+	Weight      Stats   `json:"weight"`
+	Bias        Stats   `json:"bias"`
+	NonFinite   int     `json:"non_finite"`
+	StdError    float64 `json:"std_error"`  // largest relative distance of the normaliser's std from the inputs'
+	ExitError   float64 `json:"exit_error"` // largest distance of out from weight*z + bias + XK, relative
+	HalfZero    float64 `json:"half_zero"`  // part of the rows whose std would be 0 in float16 and is not
+	BFloatError float64 `json:"bfloat_error"`
+}
+
+// Stats are a range and a mean, of the finite elements.
+type Stats struct {
+	Min  float64 `json:"min"`
+	Max  float64 `json:"max"`
+	Mean float64 `json:"mean"`
+}
+
+func (s Stats) abs() float64 { return math.Max(math.Abs(s.Min), math.Abs(s.Max)) }
+
+// Report is a diagnosis.
+type Report struct {
+	Cause       string        `json:"cause"` // the first of the supported ones; Healthy: none is
+	Summary     string        `json:"summary"`
+	Eps         float64       `json:"eps"`
+	Bound       float64       `json:"bound"` // of |z|
+	Layers      []LayerReport `json:"layers"`
+	Fingerprint *Fingerprint  `json:"-"`
+	Hypotheses  []Hypothesis  `json:"hypotheses"`
+}
+
+func stats(v []float32) (s Stats, bad int) {
+	s = Stats{math.Inf(1), math.Inf(-1), 0}
+	n := 0
+	for _, x := range v {
+		f := float64(x)
+		if math.IsNaN(f) || math.IsInf(f, 0) {
+			bad++
+			continue
+		}
+		s.Min, s.Max = math.Min(s.Min, f), math.Max(s.Max, f)
+		s.Mean += f
+		n++
+	}
+	if n == 0 {
+		return Stats{}, bad
+	}
+	s.Mean /= float64(n)
+	return s, bad
+}
+
+// measure reads a layer's tensors.
+func measure(l Layer, eps float64) LayerReport {
+	r := LayerReport{Layer: l.Layer, StdMin: math.Inf(1), KeyNormMin: math.Inf(1)}
+	var bad int
+	count := func(v []float32) Stats {
+		s, n := stats(v)
+		bad += n
+		return s
+	}
+	r.XV, r.XK, r.Out = count(l.XV), count(l.XK), count(l.Out)
+	z := count(l.Z)
+	r.MaxZ = z.abs()
+	r.Weight, r.Bias = count(l.Gamma), count(l.Beta)
+	r.NonFinite = bad
+	n := l.Dim
+	d := make([]float64, n)
+	rows := len(l.Std)
+	var all []float64
+	for i := range rows {
+		xv, xk := l.XV[i*n:(i+1)*n], l.XK[i*n:(i+1)*n]
+		mean := differences(d, xv, xk)
+		s := deviation(d, mean)
+		if math.IsNaN(s) || math.IsInf(s, 0) {
+			continue
+		}
+		r.StdMin = math.Min(r.StdMin, s)
+		r.StdMean += s / float64(rows)
+		all = append(all, s)
+		if s < eps {
+			r.SmallRows += 1 / float64(rows)
+		}
+		r.Gain = math.Max(r.Gain, 1/(s+eps))
+		var key, most float64
+		for j, k := range xk {
+			key += float64(k) * float64(k)
+			most = math.Max(most, math.Abs(d[j]))
+		}
+		key = math.Sqrt(key)
+		r.KeyNormMin, r.KeyNormMax = math.Min(r.KeyNormMin, key), math.Max(r.KeyNormMax, key)
+		// d itself is rounded, which is all of a std that is small beside it.
+		slack := 1e-3*s + 2e-6*most + 1e-30
+		r.StdError = math.Max(r.StdError, (math.Abs(float64(l.Std[i])-s)-slack)/(s+eps+1e-30))
+		h := i % l.Heads * n
+		for j := range n {
+			want := float64(l.Gamma[h+j])*float64(l.Z[i*n+j]) + float64(l.Beta[h+j]) + float64(xk[j])
+			if e := math.Abs(float64(l.Out[i*n+j])-want) / (1 + math.Abs(want)); e > r.ExitError {
+				r.ExitError = e
+			}
+		}
+		if halfNorm := roundedNorm(half)(d, xv, xk, eps); s > 0 && halfNorm == 0 {
+			r.HalfZero += 1 / float64(rows)
+		}
+		if b := roundedNorm(bfloat)(d, xv, xk, eps); s > 0 && !math.IsNaN(b) {
+			r.BFloatError = math.Max(r.BFloatError, math.Abs(b-s)/s)
+		}
+	}
+	r.StdError = math.Max(0, r.StdError)
+	r.StdMedian = quantile(all, 0.5)
+	if math.IsInf(r.StdMin, 0) {
+		r.StdMin, r.KeyNormMin = 0, 0
+	}
+	return r
+}
+
+// The limits of what a healthy model has.
+const (
+	keyTolerance = 1e-3 // of a key's length
+	largeNorm    = 8    // of the normaliser's weights and biases: those of trained models stay near 1 and 0
+	extreme      = 1e3  // of XV, in median standard deviations of XV - XK
+	manySmall    = 0.01 // part of the rows with std < eps: more than an accident
+	leakLimit    = 1e-4 // change of an earlier logit, relative to that of the token's own
+)
+
+// Diagnose tests every hypothesis against the evidence and names the first cause that it supports.
+func Diagnose(e Evidence) *Report {
+	r := &Report{Cause: Healthy, Eps: e.Eps, Hypotheses: []Hypothesis{}, Layers: []LayerReport{}}
+	for _, l := range e.Layers {
+		r.Layers = append(r.Layers, measure(l, e.Eps))
+		r.Bound = math.Max(r.Bound, Bound(l.Dim))
+	}
+	if len(e.Z) > 0 {
+		f := Identify(e.Rows, e.Eps, e.Z, e.Eps2, e.Z2)
+		r.Fingerprint = &f
+	}
+	r.normaliser(e)
+	r.leak(e)
+	r.parameters(e)
+	for _, h := range r.Hypotheses {
+		if h.Verdict == Supported {
+			r.Cause, r.Summary = h.Cause, h.Measurement+". "+h.Mend
+			break
+		}
+	}
+	if r.Cause == Healthy {
+		if bad := r.worst(func(l LayerReport) float64 { return float64(l.NonFinite) }); bad.NonFinite > 0 || math.IsNaN(e.Loss) || math.IsInf(e.Loss, 0) {
+			r.Cause, r.Summary = NonFinite, "values that are no numbers, from outside the normaliser: trace them with a training step"
+		} else {
+			r.Summary = "the invariants hold and no hypothesis is supported"
+		}
+	}
+	return r
+}
+
+func (r *Report) add(id, text, cause string, supported bool, mend, format string, a ...any) {
+	h := Hypothesis{ID: id, Text: text, Cause: cause, Verdict: Refuted, Measurement: fmt.Sprintf(format, a...)}
+	if supported {
+		h.Verdict, h.Mend = Supported, mend
+	}
+	r.Hypotheses = append(r.Hypotheses, h)
+}
+
+// worst is the layer with the largest of a number.
+func (r *Report) worst(of func(LayerReport) float64) (w LayerReport) {
+	for i, l := range r.Layers {
+		if i == 0 || of(l) > of(w) || math.IsNaN(of(l)) {
+			w = l
+		}
+	}
+	return w
+}
+
+// normaliser tests what is about the target's normaliser.
+func (r *Report) normaliser(e Evidence) {
+	if len(r.Layers) == 0 {
+		return
+	}
+	z := r.worst(func(l LayerReport) float64 { return l.MaxZ })
+	std := r.worst(func(l LayerReport) float64 { return l.StdError })
+	exit := r.worst(func(l LayerReport) float64 { return l.ExitError })
+	f := r.Fingerprint
+	named := func(cause string) bool { return f != nil && f.Cause == cause }
+	over := z.MaxZ > r.Bound*(1+1e-4)
+	other := f != nil && f.Cause != Healthy && f.Cause != Inconsistent // a fault that breaks invariants too, and has a name of its own
+	broken := named(Inconsistent) || exit.ExitError > 1e-3 || !other && (over || std.StdError > 0.01)
+	how := ""
+	if named(Inconsistent) {
+		how = "; it computes " + f.Formula
+	}
+	r.add("H5", "the normaliser is inconsistent: mean, std and difference do not belong together", Inconsistent, broken,
+		"Look at what the normaliser divides by: the standard deviation of the very difference whose mean it takes off. Raising eps hides the fault and keeps the error.",
+		"layer %d: |z| reaches %.6g, bound %.4g; layer %d: the std in use is off by %.3g of the inputs' own; layer %d: the exit differs from weight*z + bias + XK by %.2g%s",
+		z.Layer, z.MaxZ, r.Bound, std.Layer, std.StdError, exit.Layer, exit.ExitError, how)
+
+	key := r.worst(func(l LayerReport) float64 { return math.Max(math.Abs(l.KeyNormMax-1), math.Abs(l.KeyNormMin-1)) })
+	r.add("K", "keys are not L2-normalised", KeysNotNormalised, math.Max(math.Abs(key.KeyNormMax-1), math.Abs(key.KeyNormMin-1)) > keyTolerance,
+		"Use the normalised keys: check that the call's result is kept.", "layer %d: ||XK|| is %.6g to %.6g, want 1", key.Layer, key.KeyNormMin, key.KeyNormMax)
+
+	zero := r.worst(func(l LayerReport) float64 { return l.HalfZero })
+	if f != nil {
+		r.add("H4", "the statistics are made in half precision", HalfPrecision, named(HalfPrecision),
+			"Compute mean, centred values and std in float32, whatever the model's type.",
+			"in isolation the normaliser computes: %s (error %.2g). On this batch float16 would make the std of %.1f %% of layer %d's rows 0", f.Formula, f.Error, 100*zero.HalfZero, zero.Layer)
+		r.add("O", "the variance is made in one pass", OnePass, named(OnePass), "Take the standard deviation from the centred values.",
+			"in isolation the normaliser computes: %s (error %.2g)", f.Formula, f.Error)
+		r.add("C", "a clamp or a maximum stands in for eps", NoEps, named(NoEps), "Add eps to the standard deviation: a floor of 1e-6 lets gradients grow a million times.",
+			"in isolation the normaliser computes: %s (error %.2g)", f.Formula, f.Error)
+		r.add("S", "another eps is in use than the one that is set", StaleEps, named(StaleEps), "Pass eps as data, or compile anew when it changes: a cached kernel serves the old one.",
+			"set: %g, then %g; in use: %g", e.Eps, e.Eps2, f.Eps)
+	} else {
+		for _, h := range []Hypothesis{
+			{ID: "H4", Text: "the statistics are made in half precision", Cause: HalfPrecision}, {ID: "O", Text: "the variance is made in one pass", Cause: OnePass},
+			{ID: "C", Text: "a clamp or a maximum stands in for eps", Cause: NoEps}, {ID: "S", Text: "another eps is in use than the one that is set", Cause: StaleEps},
+		} {
+			h.Verdict, h.Measurement = Undecidable, "the normaliser could not be run by itself"
+			r.Hypotheses = append(r.Hypotheses, h)
+		}
+	}
+
+	small := r.worst(func(l LayerReport) float64 { return l.SmallRows })
+	gain := r.worst(func(l LayerReport) float64 { return l.Gain })
+	w := r.worst(func(l LayerReport) float64 { return math.Max(l.Weight.abs(), l.Bias.abs()) })
+	r.add("H2", "the norm's weight or bias is far from 1 and 0", BadNorm, math.Max(w.Weight.abs(), w.Bias.abs()) > largeNorm || w.Weight.abs() == 0,
+		"Initialise the weight with 1 and the bias with 0, and do not let weight decay or a loaded checkpoint replace them.",
+		"layer %d: weights %.4g to %.4g (mean %.4g), biases %.4g to %.4g", w.Layer, w.Weight.Min, w.Weight.Max, w.Weight.Mean, w.Bias.Min, w.Bias.Max)
+	r.add("H1", "the standard deviation is smaller than eps for many rows", SmallStd, small.SmallRows > manySmall,
+		"The forward pass is bounded all the same; the backward pass multiplies gradients by up to 1/(std+eps). Raise eps until that is harmless, and find out why V and K are nearly equal.",
+		"layer %d: std < eps in %.1f %% of the rows; smallest std %.3g, eps %g; layer %d: the backward pass multiplies gradients by up to %.3g = 1/(std+eps)",
+		small.Layer, 100*small.SmallRows, small.StdMin, e.Eps, gain.Layer, gain.Gain)
+	x := r.worst(func(l LayerReport) float64 { return l.XV.abs() / (l.StdMedian + 1e-30) })
+	r.add("H3", "the input XV has extreme values", ExtremeInput, x.XV.abs() > extreme*math.Max(x.StdMedian, 1e-3) && small.SmallRows <= manySmall,
+		"Look for what makes single values so large before the layer. The normaliser itself bounds its output.",
+		"layer %d: XV is %.6g to %.6g, the mean std of XV - XK is %.4g", x.Layer, x.XV.Min, x.XV.Max, x.StdMean)
+}
+
+// leak tests whether tokens see those after them.
+func (r *Report) leak(e Evidence) {
+	if e.Leak == nil {
+		return
+	}
+	l := *e.Leak
+	r.add("F", "a token sees those after it", FutureLeak, l.Before > leakLimit*math.Max(l.At, 1e-6),
+		"Make the layer causal inside the mini-batch: a language model that sees the token that it is to predict learns nothing else.",
+		"another last token of a mini-batch changes logits of earlier tokens by up to %.3g, its own by %.3g", l.Before, l.At)
+	// A leak comes before what is about ranges, which it may only have caused.
+	for i, h := range r.Hypotheses {
+		if h.ID == "H2" {
+			last := r.Hypotheses[len(r.Hypotheses)-1]
+			copy(r.Hypotheses[i+1:], r.Hypotheses[i:len(r.Hypotheses)-1])
+			r.Hypotheses[i] = last
+			break
+		}
+	}
+}
+
+// parameters tests the inner LayerNorm's parameters where there is no normaliser that shares them.
+func (r *Report) parameters(e Evidence) {
+	if len(e.Layers) > 0 || len(e.Params) == 0 {
+		return
+	}
+	worst := e.Params[0]
+	size := func(p ParamRange) float64 { return math.Max(math.Abs(p.Min), math.Abs(p.Max)) }
+	for _, p := range e.Params {
+		if size(p) > size(worst) || math.IsNaN(size(p)) {
+			worst = p
+		}
+	}
+	r.add("H2", "the inner norm's weight or bias is far from 1 and 0", BadNorm, !(size(worst) <= largeNorm),
+		"Initialise the weight with 1 and the bias with 0, and do not let weight decay or a loaded checkpoint replace them.",
+		"%s is %.4g to %.4g", worst.Name, worst.Min, worst.Max)
+}

@@ -1,0 +1,7 @@
+package op
+
+// The emulated roundings, for tests.
+var (
+	RoundHalf   = roundHalf
+	RoundBFloat = roundBFloat
+)
