@@ -38,6 +38,7 @@ func TestBrowserGoldens(t *testing.T) {
 		want []string
 	}{
 		{"../op", []string{"TestGoldenNorm/norm-target/webgpu"}},
+		{"../ttt", []string{"TestGoldenVideo/video-linear/webgpu", "TestGoldenVideo/video-mlp/webgpu"}},
 		{"../model", []string{
 			"TestGoldenLM/lm-linear-basic/webgpu", "TestGoldenLM/lm-linear-full-remainder/webgpu", "TestGoldenLM/lm-linear-head64/webgpu",
 			"TestGoldenLM/lm-mlp-basic/webgpu", "TestGoldenLM/lm-mlp-full-remainder/webgpu",

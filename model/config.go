@@ -7,6 +7,7 @@ import (
 	"math"
 	"reflect"
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -32,7 +33,16 @@ type Config struct {
 	RopeTheta             float64 `json:"rope_theta" toml:"rope_theta"`
 	InitializerRange      float64 `json:"initializer_range" toml:"initializer_range" comment:"standard deviation of the initial projections"`
 	HiddenAct             string  `json:"hidden_act" toml:"hidden_act" comment:"silu"`
-	MaxPositionEmbeddings int     `json:"max_position_embeddings" toml:"max_position_embeddings" comment:"recorded for the official code; nothing here depends on it"`
+	MaxPositionEmbeddings int     `json:"max_position_embeddings" toml:"max_position_embeddings" comment:"tokens of a text that attention and the video variant can place; the official model has no such limit"`
+
+	// What the official language model has not got; the zero of a config.json without the keys is that model.
+	Block     string  `json:"block" toml:"block" comment:"ttt: a TTT layer in each block, the official model; hybrid: causal attention, and in some blocks a gated TTT layer after it"`
+	Layers    string  `json:"layers" toml:"layers" comment:"blocks of a hybrid that have a TTT layer: all, none, middle (the third in the middle), or numbers from 0 as in 29,30,31"`
+	Variant   string  `json:"variant" toml:"variant" comment:"of the TTT layer: lm, the official language model's; video: keys and queries of length 1, a normalised target, absolute positions"`
+	TargetEps float64 `json:"target_eps" toml:"target_eps" comment:"video: added to the standard deviation of the target; a change acts on the next step"`
+	GateInit  float64 `json:"gate_init" toml:"gate_init" comment:"hybrid: x + tanh(alpha) * TTT(x), the initial alpha"`
+	Window    int     `json:"attention_window" toml:"attention_window" comment:"hybrid: tokens that attention looks back, its own among them; 0: all"`
+	Causal    bool    `json:"causal" toml:"causal" comment:"must be true for a language model: inside a mini-batch no token sees a later one"`
 }
 
 // DefaultConfig is the small byte model that trains out of the box.
@@ -41,8 +51,17 @@ func DefaultConfig() Config {
 		ModelType: "ttt", VocabSize: 256, HiddenSize: 128, IntermediateSize: 344, NumHiddenLayers: 2, NumAttentionHeads: 4,
 		TTTLayerType: "linear", TTTBaseLR: 1, MiniBatchSize: 16, ConvKernel: 4, TieWordEmbeddings: true,
 		RMSNormEps: 1e-6, RopeTheta: 10000, InitializerRange: 0.02, HiddenAct: "silu", MaxPositionEmbeddings: 2048,
+		Block: BlockTTT, Layers: "all", Variant: VariantLM, TargetEps: 1e-5, GateInit: 0.1, Causal: true,
 	}
 }
+
+// The values of Config.Block and Config.Variant.
+const (
+	BlockTTT     = "ttt"
+	BlockHybrid  = "hybrid"
+	VariantLM    = "lm"
+	VariantVideo = "video"
+)
 
 // HeadDim is F, the width of a head.
 func (c Config) HeadDim() int { return c.HiddenSize / c.NumAttentionHeads }
@@ -97,7 +116,81 @@ func (c Config) Validate() error {
 	if c.ModelType != "ttt" {
 		return fmt.Errorf("model: model_type %.60q, want \"ttt\"", c.ModelType)
 	}
+	return c.validateHybrid()
+}
+
+// validateHybrid is Validate of what the official model has not got.
+func (c Config) validateHybrid() error {
+	if c.Block != BlockTTT && c.Block != BlockHybrid {
+		return fmt.Errorf("model: block %.60q, want \"ttt\" or \"hybrid\"", c.Block)
+	}
+	if c.Variant != VariantLM && c.Variant != VariantVideo {
+		return fmt.Errorf("model: variant %.60q, want \"lm\" or \"video\"", c.Variant)
+	}
+	if !c.Causal {
+		return fmt.Errorf("model: causal false, want true: a language model would see the tokens that it is to predict")
+	}
+	if _, err := c.TTTLayers(); err != nil {
+		return err
+	}
+	for _, f := range []struct {
+		name   string
+		v      float64
+		lo, hi float64
+	}{{"target_eps", c.TargetEps, 0, 1}, {"gate_init", c.GateInit, -10, 10}} {
+		if math.IsNaN(f.v) || f.v < f.lo || f.v > f.hi {
+			return fmt.Errorf("model: %s %g, want %g to %g", f.name, f.v, f.lo, f.hi)
+		}
+	}
+	switch {
+	case c.Window < 0 || c.Window > largest:
+		return fmt.Errorf("model: attention_window %d, want 0 to %d", c.Window, largest)
+	case c.MaxPositionEmbeddings < 1 || c.MaxPositionEmbeddings > largest:
+		return fmt.Errorf("model: max_position_embeddings %d, want 1 to %d", c.MaxPositionEmbeddings, largest)
+	case c.Variant == VariantVideo && (c.ShareQK || c.UseGate):
+		return fmt.Errorf("model: variant video has neither share_qk nor use_gate: want both false")
+	case c.Block == BlockHybrid && c.PreConv:
+		return fmt.Errorf("model: block hybrid has no pre_conv: want false")
+	}
 	return nil
+}
+
+// TTTLayers says which blocks have a TTT layer.
+func (c Config) TTTLayers() ([]bool, error) {
+	n := c.NumHiddenLayers
+	on := make([]bool, n)
+	fill := func(from, to int) ([]bool, error) {
+		for i := from; i < to; i++ {
+			on[i] = true
+		}
+		return on, nil
+	}
+	if c.Block == BlockTTT && c.Layers != "all" {
+		return nil, fmt.Errorf("model: layers %.60q, want \"all\" in blocks that have nothing but the TTT layer; block \"hybrid\" has attention", c.Layers)
+	}
+	switch c.Layers {
+	case "all":
+		return fill(0, n)
+	case "none":
+		return on, nil
+	case "middle":
+		third := max(1, n/3)
+		return fill((n-third)/2, (n-third)/2+third)
+	}
+	for part := range strings.SplitSeq(c.Layers, ",") {
+		i, err := strconv.Atoi(strings.TrimSpace(part))
+		if err != nil || i < 0 || i >= n {
+			return nil, fmt.Errorf("model: layers %.60q: %.20q, want all, none, middle, or numbers from 0 to %d as in 29,30,31", c.Layers, strings.TrimSpace(part), n-1)
+		}
+		on[i] = true
+	}
+	return on, nil
+}
+
+// HasTTT says whether block i has a TTT layer.
+func (c Config) HasTTT(i int) bool {
+	on, err := c.TTTLayers()
+	return err == nil && on[i]
 }
 
 // officialConfig has what the official model takes for a key that its config.json leaves out.

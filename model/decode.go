@@ -12,7 +12,7 @@ import (
 )
 
 // Memory is what a model remembers of sequences that it has read: for each row and layer the inner state, the sum of
-// inner gradients of a mini-batch under way, and the last inputs of the convolutions. Programs recorded with it go on
+// inner gradients of a mini-batch under way, the last inputs of the convolutions, and what attention looks back at. Programs recorded with it go on
 // where the last one stopped. Which position a row is at is for the host to know.
 type Memory struct {
 	Rows  int // sequences
@@ -25,6 +25,8 @@ type Memory struct {
 type layerMemory struct {
 	state, sum *prog.Tensor // [Rows*H, words]
 	pre, q, k  *prog.Tensor // [Rows, W-1, C]: the convolutions' last inputs; nil where there is none
+
+	keys, values *prog.Tensor // [Rows, Cap, C]: what attention looks back at; nil where there is none
 }
 
 // NewMemory lays out a memory of rows sequences, an arena of the given name that on an executor starts empty.
@@ -39,14 +41,26 @@ func (m *LM) NewMemory(name string, rows int) *Memory {
 			}
 			return mem.Arena.Add(at+n, prog.F32, rows, c.ConvKernel-1, c.HiddenSize)
 		}
-		words := l.scan.StateLen()
-		mem.layers = append(mem.layers, layerMemory{
-			state: mem.Arena.Add(at+"state", prog.F32, rows*c.NumAttentionHeads, words),
-			sum:   mem.Arena.Add(at+"sum", prog.F32, rows*c.NumAttentionHeads, words),
-			pre:   tail(c.PreConv, "conv"),
-			q:     tail(c.ShareQK, "conv_q"),
-			k:     tail(c.ShareQK, "conv_k"),
-		})
+		var lm layerMemory
+		if l.hasTTT {
+			words := l.scan.StateLen()
+			lm = layerMemory{
+				state: mem.Arena.Add(at+"state", prog.F32, rows*c.NumAttentionHeads, words),
+				sum:   mem.Arena.Add(at+"sum", prog.F32, rows*c.NumAttentionHeads, words),
+				pre:   tail(c.PreConv, "conv"),
+				q:     tail(c.ShareQK, "conv_q"),
+				k:     tail(c.ShareQK, "conv_k"),
+			}
+		}
+		if l.hasAttends {
+			capacity := c.MaxPositionEmbeddings
+			if c.Window > 0 {
+				capacity = min(capacity, c.Window)
+			}
+			lm.keys = mem.Arena.Add(at+"keys", prog.F32, rows, capacity, c.HiddenSize)
+			lm.values = mem.Arena.Add(at+"values", prog.F32, rows, capacity, c.HiddenSize)
+		}
+		mem.layers = append(mem.layers, lm)
 	}
 	return mem
 }
@@ -111,6 +125,9 @@ func (d *Decoder) Feed(ids []uint32) ([]float32, error) {
 	}
 	if len(ids) > mostPosition-d.position {
 		return nil, fmt.Errorf("model: a text of more than %d tokens", mostPosition)
+	}
+	if c := d.lm.Config; c.needsPositions() && d.position+len(ids) > c.MaxPositionEmbeddings {
+		return nil, fmt.Errorf("model: a text of %d tokens, want at most max_position_embeddings %d", d.position+len(ids), c.MaxPositionEmbeddings)
 	}
 	for len(ids) > 0 {
 		n := d.chunk(len(ids))

@@ -20,7 +20,15 @@ func randomModel(t *testing.T, r *rand.Rand, ex prog.Executor) *model.LM {
 	c.IntermediateSize, c.MiniBatchSize, c.ConvKernel = 8+r.IntN(20), 1+r.IntN(6), 1+r.IntN(5)
 	c.TTTLayerType = []string{"linear", "mlp"}[r.IntN(2)]
 	c.UseGate, c.ShareQK, c.PreConv, c.TieWordEmbeddings = r.IntN(2) == 0, r.IntN(2) == 0, r.IntN(2) == 0, r.IntN(2) == 0
-	c.InitializerRange = 0.2
+	c.InitializerRange, c.MaxPositionEmbeddings = 0.2, 300
+	kind := r.IntN(4)
+	if kind&1 == 1 {
+		c.Variant, c.UseGate, c.ShareQK = model.VariantVideo, false, false
+	}
+	if kind&2 == 2 {
+		c.Block, c.PreConv, c.Window, c.GateInit = model.BlockHybrid, false, []int{0, 1 + r.IntN(9)}[r.IntN(2)], 0.8
+		c.Layers = []string{"all", "middle", "0", "none"}[r.IntN(4)]
+	}
 	m, err := model.New(c, model.ScanOptions{})
 	if err != nil {
 		t.Fatal(err)

@@ -14,8 +14,12 @@ type LM struct {
 	*Params
 	Scan ScanOptions
 
-	tables *prog.Arena  // constants: the rotary embedding's table
-	rope   *prog.Tensor // [K, F/2, 2]
+	// TargetEps is what the video variant's normaliser adds to the standard deviation. It is data: the next step takes it up.
+	TargetEps float64
+
+	tables *prog.Arena  // constants: the rotary embeddings' tables
+	rope   *prog.Tensor // [K, F/2, 2], for places in mini-batches
+	angles *prog.Tensor // [MaxPositionEmbeddings, F/2, 2], for absolute positions; nil where nothing needs them
 }
 
 // ScanOptions are choices of speed against memory that do not change the model.
@@ -29,8 +33,11 @@ func New(c Config, o ScanOptions) (*LM, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &LM{Params: p, Scan: o, tables: prog.NewArena("tables")}
+	m := &LM{Params: p, Scan: o, TargetEps: c.TargetEps, tables: prog.NewArena("tables")}
 	m.rope = m.tables.Add("rope", prog.F32, c.MiniBatchSize, c.HeadDim()/2, 2)
+	if c.needsPositions() {
+		m.angles = m.tables.Add("angles", prog.F32, c.MaxPositionEmbeddings, c.HeadDim()/2, 2)
+	}
 	return m, nil
 }
 
@@ -38,6 +45,9 @@ func New(c Config, o ScanOptions) (*LM, error) {
 func (m *LM) Prepare(ex prog.Executor) error {
 	s := prog.NewStage(m.tables)
 	op.RoPETable(s.F32(m.rope), m.Config.MiniBatchSize, m.Config.HeadDim(), m.Config.RopeTheta)
+	if m.angles != nil {
+		op.RoPETable(s.F32(m.angles), m.Config.MaxPositionEmbeddings, m.Config.HeadDim(), m.Config.RopeTheta)
+	}
 	return ex.Upload(s)
 }
 
@@ -55,17 +65,22 @@ type Tokens struct {
 	Start   *prog.Tensor // u32 [V+1]: where each token's positions begin in Order
 	Pos     *prog.Tensor // u32 [B,L]: each token's position in its document, 0 the first
 	Targets *prog.Tensor // u32 [B,L]; op.IgnoreIndex where there is none
+	Eps     *prog.Tensor // [1]: LM.TargetEps, in the video variant
 }
 
 // AddTokens adds the tensors of a micro-batch of b sequences of l tokens to a.
 func (m *LM) AddTokens(a *prog.Arena, prefix string, b, l int) Tokens {
-	return Tokens{
+	t := Tokens{
 		IDs:     a.Add(prefix+"ids", prog.U32, b, l),
 		Order:   a.Add(prefix+"order", prog.U32, b*l),
 		Start:   a.Add(prefix+"start", prog.U32, m.Config.VocabSize+1),
 		Pos:     a.Add(prefix+"pos", prog.U32, b, l),
 		Targets: a.Add(prefix+"targets", prog.U32, b, l),
 	}
+	if m.Config.Variant == VariantVideo {
+		t.Eps = a.Add(prefix+"target_eps", prog.F32, 1)
+	}
+	return t
 }
 
 // Activations are the tensors of a forward pass that others look at.
@@ -80,7 +95,8 @@ type Reading struct {
 	Decode         bool    // rows of one token, that may be at any place of a mini-batch; wants a Memory
 	MaxMiniBatches int     // of a row in which documents end; 0: ceil(L/K), which is none inside a row
 
-	probe innerLoop // records the layers' inner loops instead of the plain scan, after the last of which the pass ends; nil: the whole pass
+	norms func(w *layerParams, y ttt.VideoLayer) // is told the tensors of every layer of the video variant; nil: nobody is
+	probe innerLoop                              // records the layers' inner loops instead of the plain scan, after the last of which the pass ends; nil: the whole pass
 }
 
 // innerLoop records the inner loop of the next layer, whose parameters are w, on xs and returns its output [B*L, C].
@@ -94,6 +110,9 @@ func (m *LM) Forward(r *prog.Recorder, in Tokens, how Reading) Activations {
 	if mem := how.Memory; mem != nil && mem.Rows != b || how.Decode && (mem == nil || l != 1) {
 		r.Failf("model: %d rows of %d tokens, read with a memory that does not fit", b, l)
 	}
+	if m.angles != nil && l > c.MaxPositionEmbeddings {
+		r.Failf("model: rows of %d tokens, want at most max_position_embeddings %d: attention and the video variant place no more", l, c.MaxPositionEmbeddings)
+	}
 	x := op.Embedding(r, in.IDs, in.Order, in.Start, p.embed).Reshape(b, l, c.HiddenSize)
 	for i := range p.layers {
 		r.Scope(fmt.Sprintf("layers.%d", i), func() {
@@ -105,7 +124,7 @@ func (m *LM) Forward(r *prog.Recorder, in Tokens, how Reading) Activations {
 			if c.PreConv {
 				x = op.Add(r, x, op.CausalConv(r, op.RMSNorm(r, x, w.convNorm, c.RMSNormEps), w.convW, w.convB, in.Pos, mem.pre))
 			}
-			block := m.tttLayer(r, w, in.Pos, op.RMSNorm(r, x, w.seqNorm, c.RMSNormEps), mem, how)
+			block := m.mixer(r, w, in, op.RMSNorm(r, x, w.seqNorm, c.RMSNormEps), mem, how)
 			act.Blocks = append(act.Blocks, block)
 			if how.probe != nil && i == len(p.layers)-1 {
 				return
@@ -121,6 +140,24 @@ func (m *LM) Forward(r *prog.Recorder, in Tokens, how Reading) Activations {
 	}
 	act.Logits = op.Linear(r, op.RMSNorm(r, x, p.norm, c.RMSNormEps), p.head).Reshape(b*l, c.VocabSize)
 	return act
+}
+
+// mixer records what mixes the tokens of a block, on its normalised input x [B,L,C].
+func (m *LM) mixer(r *prog.Recorder, w *layerParams, in Tokens, x *prog.Tensor, mem layerMemory, how Reading) *prog.Tensor {
+	layer := func(x *prog.Tensor) *prog.Tensor {
+		if m.Config.Variant == VariantVideo {
+			return m.videoLayer(r, w, in, x, mem, how)
+		}
+		return m.tttLayer(r, w, in.Pos, x, mem, how)
+	}
+	if !w.hasAttends {
+		return layer(x)
+	}
+	y := m.attention(r, w, in, x, mem, how)
+	if !w.hasTTT {
+		return y
+	}
+	return op.TanhGate(r, y, layer(y), w.alpha)
 }
 
 // tttLayer records one TTT layer on x [B,L,C], the block's normalised input, of tokens at positions pos.
@@ -143,15 +180,7 @@ func (m *LM) tttLayer(r *prog.Recorder, w *layerParams, pos, x *prog.Tensor, mem
 		Heads: c.NumAttentionHeads, SeqLen: l, MiniBatch: c.MiniBatchSize, CheckpointEvery: m.Scan.CheckpointEvery,
 		MaxMiniBatches: how.MaxMiniBatches,
 	}
-	var y *prog.Tensor
-	switch {
-	case how.probe != nil:
-		y = how.probe(r, w, xs, o)
-	case how.Decode:
-		y = w.scan.Decode(r, xs, w.tok, mem.state, mem.sum, o)
-	default:
-		y = w.scan.Scan(r, xs, w.tok, mem.state, o).Out
-	}
+	y := m.innerLoop(r, w, xs, mem, how, o)
 	y = op.LayerNorm(r, y, w.postW, w.postB, 1e-6)
 	if c.UseGate {
 		y = op.GELUGate(r, y, op.Linear(r, x.Reshape(b*l, d), w.g))

@@ -38,46 +38,33 @@ type layerParams struct {
 	postW, postB               *prog.Tensor // [C]
 	ffnNorm                    *prog.Tensor // [C]
 	gateProj, upProj, downProj *prog.Tensor // [I,C], [I,C], [C,I]
+
+	qB, kB, vB, oB     *prog.Tensor // [C]; of the video variant
+	attQ, attK, attV   *prog.Tensor // [C,C]; of a hybrid
+	attO               *prog.Tensor
+	alpha              *prog.Tensor // [C]: the gate of a hybrid's TTT layer
+	hasTTT, hasAttends bool
 }
 
 // shapes lists every parameter with its shape in the official state dict's order.
 func shapes(c Config) (names []string, dims [][]int) {
 	add := func(name string, d ...int) { names, dims = append(names, name), append(dims, d) }
-	h, f, w := c.NumAttentionHeads, c.HeadDim(), c.HiddenSize
+	w := c.HiddenSize
 	add("model.embed_tokens.weight", c.VocabSize, w)
+	on, _ := c.TTTLayers() // the configuration is valid
 	for i := range c.NumHiddenLayers {
 		l := fmt.Sprintf("model.layers.%d.", i)
-		s := l + "seq_modeling_block."
-		if c.TTTLayerType == "mlp" {
-			add(s+"W1", h, f, 4*f)
-			add(s+"b1", h, 1, 4*f)
-			add(s+"W2", h, 4*f, f)
-			add(s+"b2", h, 1, f)
-		} else {
-			add(s+"W1", h, f, f)
-			add(s+"b1", h, 1, f)
+		if on[i] {
+			tttShapes(c, l+"seq_modeling_block.", add)
 		}
-		add(s+"ttt_norm_weight", h, f)
-		add(s+"ttt_norm_bias", h, f)
-		add(s+"learnable_ttt_lr_weight", h, 1, w)
-		add(s+"learnable_ttt_lr_bias", h, 1)
-		add(s+"learnable_token_idx", c.MiniBatchSize)
-		add(s+"q_proj.weight", w, w)
-		if c.ShareQK {
-			add(s+"conv_q.weight", w, 1, c.ConvKernel)
-			add(s+"conv_q.bias", w)
-			add(s+"conv_k.weight", w, 1, c.ConvKernel)
-			add(s+"conv_k.bias", w)
-		} else {
-			add(s+"k_proj.weight", w, w)
+		if c.Block == BlockHybrid {
+			for _, p := range []string{"q_proj", "k_proj", "v_proj", "o_proj"} {
+				add(l+"self_attn."+p+".weight", w, w)
+			}
+			if on[i] {
+				add(l+"ttt_gate", w)
+			}
 		}
-		add(s+"v_proj.weight", w, w)
-		add(s+"o_proj.weight", w, w)
-		if c.UseGate {
-			add(s+"g_proj.weight", w, w)
-		}
-		add(s+"post_norm.weight", w)
-		add(s+"post_norm.bias", w)
 		add(l+"mlp.gate_proj.weight", c.IntermediateSize, w)
 		add(l+"mlp.up_proj.weight", c.IntermediateSize, w)
 		add(l+"mlp.down_proj.weight", w, c.IntermediateSize)
@@ -94,6 +81,50 @@ func shapes(c Config) (names []string, dims [][]int) {
 		add("lm_head.weight", c.VocabSize, w)
 	}
 	return names, dims
+}
+
+// tttShapes adds the parameters of a TTT layer whose names begin with s.
+func tttShapes(c Config, s string, add func(name string, d ...int)) {
+	h, f, w := c.NumAttentionHeads, c.HeadDim(), c.HiddenSize
+	if c.TTTLayerType == "mlp" {
+		add(s+"W1", h, f, 4*f)
+		add(s+"b1", h, 1, 4*f)
+		add(s+"W2", h, 4*f, f)
+		add(s+"b2", h, 1, f)
+	} else {
+		add(s+"W1", h, f, f)
+		add(s+"b1", h, 1, f)
+	}
+	add(s+"ttt_norm_weight", h, f)
+	add(s+"ttt_norm_bias", h, f)
+	add(s+"learnable_ttt_lr_weight", h, 1, w)
+	add(s+"learnable_ttt_lr_bias", h, 1)
+	if c.Variant == VariantVideo {
+		for _, p := range []string{"wq", "wk", "wv", "wo"} {
+			add(s+p+".weight", w, w)
+			add(s+p+".bias", w)
+		}
+		add(s+"post_norm.weight", w)
+		add(s+"post_norm.bias", w)
+		return
+	}
+	add(s+"learnable_token_idx", c.MiniBatchSize)
+	add(s+"q_proj.weight", w, w)
+	if c.ShareQK {
+		add(s+"conv_q.weight", w, 1, c.ConvKernel)
+		add(s+"conv_q.bias", w)
+		add(s+"conv_k.weight", w, 1, c.ConvKernel)
+		add(s+"conv_k.bias", w)
+	} else {
+		add(s+"k_proj.weight", w, w)
+	}
+	add(s+"v_proj.weight", w, w)
+	add(s+"o_proj.weight", w, w)
+	if c.UseGate {
+		add(s+"g_proj.weight", w, w)
+	}
+	add(s+"post_norm.weight", w)
+	add(s+"post_norm.bias", w)
 }
 
 // mostParams keeps offsets, in words, inside 32 bits.
@@ -134,14 +165,26 @@ func NewParams(c Config) (*Params, error) {
 	for i := range c.NumHiddenLayers {
 		l := fmt.Sprintf("model.layers.%d.", i)
 		s := l + "seq_modeling_block."
+		first := func(names ...string) *prog.Tensor { // the variants name the same thing differently
+			for _, n := range names {
+				if t := at(s + n); t != nil {
+					return t
+				}
+			}
+			return nil
+		}
+		a := l + "self_attn."
 		p.layers = append(p.layers, layerParams{
+			hasTTT: c.HasTTT(i), hasAttends: c.Block == BlockHybrid,
+			attQ: at(a + "q_proj.weight"), attK: at(a + "k_proj.weight"), attV: at(a + "v_proj.weight"), attO: at(a + "o_proj.weight"),
+			alpha: at(l + "ttt_gate"), qB: at(s + "wq.bias"), kB: at(s + "wk.bias"), vB: at(s + "wv.bias"), oB: at(s + "wo.bias"),
 			convNorm: at(l + "conv.norm.weight"), convW: at(l + "conv.conv.weight"), convB: at(l + "conv.conv.bias"),
 			seqNorm: at(l + "seq_norm.weight"),
-			q:       at(s + "q_proj.weight"), k: at(s + "k_proj.weight"), v: at(s + "v_proj.weight"),
-			o: at(s + "o_proj.weight"), g: at(s + "g_proj.weight"),
+			q:       first("q_proj.weight", "wq.weight"), k: first("k_proj.weight", "wk.weight"), v: first("v_proj.weight", "wv.weight"),
+			o: first("o_proj.weight", "wo.weight"), g: at(s + "g_proj.weight"),
 			convQW: at(s + "conv_q.weight"), convQB: at(s + "conv_q.bias"), convKW: at(s + "conv_k.weight"), convKB: at(s + "conv_k.bias"),
 			lrW: at(s + "learnable_ttt_lr_weight"), lrB: at(s + "learnable_ttt_lr_bias"), tok: at(s + "learnable_token_idx"),
-			scan:  inner(c, func(n string) *prog.Tensor { return at(s + n) }),
+			scan:  inner(c, c.HasTTT(i), func(n string) *prog.Tensor { return at(s + n) }),
 			postW: at(s + "post_norm.weight"), postB: at(s + "post_norm.bias"),
 			ffnNorm:  at(l + "ffn_norm.weight"),
 			gateProj: at(l + "mlp.gate_proj.weight"), upProj: at(l + "mlp.up_proj.weight"), downProj: at(l + "mlp.down_proj.weight"),
@@ -150,8 +193,11 @@ func NewParams(c Config) (*Params, error) {
 	return p, nil
 }
 
-// inner is the inner loop whose parameters at looks up.
-func inner(c Config, at func(name string) *prog.Tensor) ttt.Params {
+// inner is the inner loop whose parameters at looks up; nil where a block has none.
+func inner(c Config, has bool, at func(name string) *prog.Tensor) ttt.Params {
+	if !has {
+		return nil
+	}
 	gamma, beta := at("ttt_norm_weight"), at("ttt_norm_bias")
 	if c.TTTLayerType == "mlp" {
 		return ttt.MLPParams{W1: at("W1"), B1: at("b1"), W2: at("W2"), B2: at("b2"), Gamma: gamma, Beta: beta}
@@ -209,6 +255,10 @@ func (p *Params) initial(t *prog.Tensor, seed uint64, v []float32) {
 	case part == "ttt_norm_weight" || strings.HasSuffix(name, "norm.weight"):
 		for i := range v {
 			v[i] = 1
+		}
+	case part == "ttt_gate":
+		for i := range v {
+			v[i] = float32(p.Config.GateInit)
 		}
 	case part == "weight":
 		normal(p.Config.InitializerRange)

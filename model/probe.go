@@ -14,7 +14,7 @@ import (
 // trained model Start > Before > After, and Start - Before grows with t (Sun et al. 2024, arXiv 2407.04620, figure 4).
 // Where weights are not finite, nor are these.
 type Probe struct {
-	Layers, Heads, MiniBatches int
+	Layers, Heads, MiniBatches int       // Layers: those with a TTT layer
 	MiniBatchSize              int       // K, tokens
 	Start                      []float64 // loss under the learned start W0
 	Before                     []float64 // under W_{t-1}, the state before the mini-batch's step
@@ -28,6 +28,7 @@ type ProbeStep struct {
 	Program *prog.Program
 	Inputs  *prog.Stage
 
+	lm     *LM
 	config Config
 	tokens Tokens
 	out    *prog.Arena
@@ -48,14 +49,20 @@ func NewProbeStep(m *LM, l int) (*ProbeStep, error) {
 		return nil, fmt.Errorf("model: %d tokens to probe, want at least 1", l)
 	}
 	c := m.Config
-	s := &ProbeStep{config: c, out: prog.NewArena("probe")}
+	s := &ProbeStep{lm: m, config: c, out: prog.NewArena("probe")}
 	in := prog.NewArena("inputs")
 	s.tokens = m.AddTokens(in, "", 1, l)
 	for i := range c.NumHiddenLayers {
+		if !m.layers[i].hasTTT {
+			continue
+		}
 		s.layers = append(s.layers, probeLayer{
 			loss:  s.out.Add(fmt.Sprintf("layers.%d.loss", i), prog.F32, c.NumAttentionHeads, ttt.ProbeStates, l),
 			drift: s.out.Add(fmt.Sprintf("layers.%d.drift", i), prog.F32, c.NumAttentionHeads, prog.CeilDiv(l, c.MiniBatchSize)),
 		})
+	}
+	if len(s.layers) == 0 {
+		return nil, fmt.Errorf("model: layers %q: no TTT layer to probe", c.Layers)
 	}
 	s.all = s.out.Window("probe", 0, s.out.Words())
 	s.words = make([]float32, s.out.Words())
@@ -80,7 +87,7 @@ func (s *ProbeStep) IDs() []uint32 { return s.Inputs.U32(s.tokens.IDs) }
 
 // Run uploads the tokens and runs the pass. A token outside the vocabulary is an error.
 func (s *ProbeStep) Run(ex prog.Executor, run prog.Runner) error {
-	if _, err := fillTokens(s.Inputs, s.tokens, false); err != nil {
+	if _, err := s.lm.fillTokens(s.Inputs, s.tokens, false); err != nil {
 		return err
 	}
 	if err := ex.Upload(s.Inputs); err != nil {

@@ -111,7 +111,8 @@ func (h head) loss(k, v []float64) (sum float64) {
 	z, _, _ := h.apply(k)
 	xhat, _ := layerNorm(z)
 	for j, x := range xhat {
-		sum += 0.5 * math.Pow(h.gamma[j]*x+h.beta[j]-(v[j]-k[j]), 2)
+		e := h.gamma[j]*x + h.beta[j] - (v[j] - k[j])
+		sum += 0.5 * e * e
 	}
 	return sum
 }

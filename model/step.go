@@ -108,7 +108,7 @@ func (s *TrainStep) Positions(i int) []uint32 { return s.Inputs.U32(s.tokens[i].
 func (s *TrainStep) SetBatch() error {
 	n := 0
 	for _, t := range s.tokens {
-		k, err := fillTokens(s.Inputs, t, s.Options.Positions)
+		k, err := s.lm.fillTokens(s.Inputs, t, s.Options.Positions)
 		if err != nil {
 			return err
 		}
@@ -146,6 +146,7 @@ func (s *TrainStep) Free(ex prog.Executor) {
 type EvalStep struct {
 	Program *prog.Program
 	Inputs  *prog.Stage
+	lm      *LM
 	memory  *Memory
 	tokens  Tokens
 	next    []uint32     // [B]
@@ -162,7 +163,7 @@ func NewEvalStep(m *LM, b, l int, carry bool) (*EvalStep, error) {
 	if k := m.Config.MiniBatchSize; carry && l%k != 0 {
 		return nil, fmt.Errorf("model: sequences of %d tokens, want a multiple of mini_batch_size %d where the state goes on from one to the next", l, k)
 	}
-	s := &EvalStep{losses: make([]float32, b*l), next: make([]uint32, b)}
+	s := &EvalStep{lm: m, losses: make([]float32, b*l), next: make([]uint32, b)}
 	for i := range s.next {
 		s.next[i] = op.IgnoreIndex
 	}
@@ -196,7 +197,7 @@ func (s *EvalStep) Next() []uint32 { return s.next }
 // Losses runs the step and returns the loss of every token of IDs as the prediction of the next one of its row, in
 // nats [B,L]; a row's last predicts Next, and without one its loss is 0. They are valid until the next call.
 func (s *EvalStep) Losses(ex prog.Executor, run prog.Runner) ([]float32, error) {
-	if _, err := fillTokens(s.Inputs, s.tokens, s.memory != nil); err != nil {
+	if _, err := s.lm.fillTokens(s.Inputs, s.tokens, s.memory != nil); err != nil {
 		return nil, err
 	}
 	targets, vocab, l := s.Inputs.U32(s.tokens.Targets), s.tokens.Start.Len()-1, s.tokens.IDs.Dim(1)
@@ -247,6 +248,7 @@ type LogitsStep struct {
 	Program *prog.Program
 	Inputs  *prog.Stage
 	Act     Activations
+	lm      *LM
 	tokens  Tokens
 	how     Reading
 }
@@ -255,7 +257,7 @@ type LogitsStep struct {
 func NewLogitsStep(m *LM, b, l int) (*LogitsStep, error) { return newLogitsStep(m, b, l, Reading{}) }
 
 func newLogitsStep(m *LM, b, l int, how Reading) (*LogitsStep, error) {
-	s := &LogitsStep{how: how}
+	s := &LogitsStep{lm: m, how: how}
 	in := prog.NewArena("inputs")
 	s.tokens = m.AddTokens(in, "", b, l)
 	var err error
@@ -280,7 +282,7 @@ func (s *LogitsStep) IDs() []uint32 { return s.Inputs.U32(s.tokens.IDs) }
 
 // Run uploads the tokens and runs the pass.
 func (s *LogitsStep) Run(ex prog.Executor, run prog.Runner) error {
-	if _, err := fillTokens(s.Inputs, s.tokens, s.how.Memory != nil); err != nil {
+	if _, err := s.lm.fillTokens(s.Inputs, s.tokens, s.how.Memory != nil); err != nil {
 		return err
 	}
 	if err := ex.Upload(s.Inputs); err != nil {
@@ -294,7 +296,10 @@ func (s *LogitsStep) Free(ex prog.Executor) { ex.Free(s.Inputs.Arena) }
 
 // fillTokens makes the targets and the embedding's index of t's ids, and unless the host has written them the
 // positions, 0 to L-1 in each row. A token before a document's first has no target. It returns the number of targets.
-func fillTokens(s *prog.Stage, t Tokens, positions bool) (int, error) {
+func (m *LM) fillTokens(s *prog.Stage, t Tokens, positions bool) (int, error) {
+	if t.Eps != nil {
+		s.F32(t.Eps)[0] = float32(m.TargetEps)
+	}
 	ids, pos, targets := s.U32(t.IDs), s.U32(t.Pos), s.U32(t.Targets)
 	b, l := t.IDs.Dim(0), t.IDs.Dim(1)
 	if err := op.IndexIDs(s.U32(t.Order), s.U32(t.Start), ids); err != nil {

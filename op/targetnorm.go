@@ -39,13 +39,14 @@ var (
 			n := c.N * c.F
 			return []int{n, c.N, c.H * c.F, 1, n, n, n}
 		},
-		Items:  func(c targetNormC) int { return c.N },
-		Flops:  func(c targetNormC) float64 { return 10 * float64(c.N*c.F) },
-		Grid:   func(c targetNormC, t prog.Traits) [3]int { return prog.Grid1(c.N, t) },
-		Tune:   headWG,
-		F32:    targetNormBwdX[float32],
-		F64:    targetNormBwdX[float64],
-		Sample: sampleTargetNorm,
+		Items:   func(c targetNormC) int { return c.N },
+		Scratch: func(c targetNormC) int { return c.F },
+		Flops:   func(c targetNormC) float64 { return 10 * float64(c.N*c.F) },
+		Grid:    func(c targetNormC, t prog.Traits) [3]int { return prog.Grid1(c.N, t) },
+		Tune:    headWG,
+		F32:     targetNormBwdX[float32],
+		F64:     targetNormBwdX[float64],
+		Sample:  sampleTargetNorm,
 		Fill: func(_ targetNormC, r *rand.Rand, a *prog.Args[float64]) {
 			fillStd(r, a.F[1])
 			a.F[3][0] = float64(float32(0.1 + math.Abs(a.F[3][0])))
@@ -116,6 +117,7 @@ func fillTargetNorm(c targetNormC, r *rand.Rand, a *prog.Args[float64]) {
 //   - d may be beyond the range of float32; std is at most the largest float32.
 //
 // The gradient of std is taken as 0 where std is 0, and that of z where std+eps is 0; a value below 2^-126 counts as 0.
+// Gradients of xv and xk are finite wherever the exact ones are below 1e30, for every finite input and gradient of out.
 func TargetNorm(r *prog.Recorder, xv, xk, w, b, eps *prog.Tensor) (out, z, std *prog.Tensor) {
 	s := xv.Shape()
 	if len(s) < 2 || xk.Len() != xv.Len() || xk.Dim(-1) != xv.Dim(-1) {
@@ -184,37 +186,58 @@ func powerScale[F prog.Float](v F) (scale, unscale F) {
 	return F(math.Ldexp(1, -e)), F(math.Ldexp(1, e))
 }
 
-func targetNormBwdX[F prog.Float](c targetNormC, a *prog.Args[F], _ []F, lo, hi int) {
+func targetNormBwdX[F prog.Float](c targetNormC, a *prog.Args[F], scratch []F, lo, hi int) {
 	z, std, w, eps, dout, dxv, dxk := a.F[0], a.F[1], a.F[2], a.F[3][0], a.F[4], a.F[5], a.F[6]
+	g := scratch[:c.F]
 	for r := lo; r < hi; r++ {
 		zr, gr, wr := z[r*c.F:(r+1)*c.F], dout[r*c.F:(r+1)*c.F], w[r%c.H*c.F:][:c.F]
 		vr, kr := dxv[r*c.F:(r+1)*c.F], dxk[r*c.F:(r+1)*c.F]
-		var s, p F // sums of g and of g*z, g = dout*w
+		den := min(std[r]+eps, math.MaxFloat32)
+		var s, p F // sums of g and of g*z, g = dout*w/den
 		for i, v := range zr {
-			g := gr[i] * wr[i]
-			s += g
-			p += g * v
+			g[i] = productOver(gr[i], wr[i], den)
+			s += g[i]
+			p += g[i] * v
 		}
-		mean, inv, k := targetNormCoef(s, p, std[r], eps, c.F)
+		s /= F(c.F)
+		p = targetNormCoef(p, std[r], den, c.F)
 		for i, v := range zr {
-			d := inv * (gr[i]*wr[i] - mean - v*k)
+			d := g[i] - s - v*p
 			vr[i] += d
 			kr[i] += gr[i] - d
 		}
 	}
 }
 
-// targetNormCoef returns what the gradient of a row of d, inv*(g - mean - z*k), is made of: from the sums s of g and
-// p of g*z. d(std)/dd = (d - mean)/((F-1)*std) = z*(std+eps)/((F-1)*std).
-func targetNormCoef[F prog.Float](s, p, std, eps F, f int) (mean, inv, k F) {
-	den := min(std+eps, math.MaxFloat32)
+// mostGain bounds the elements of a row's gradient, so that their sums stay finite: what is larger, of this sign.
+const mostGain = 1e33
+
+// productOver is a*b/den, no intermediate of which overflows or vanishes where the result does not; 0 where den counts
+// as 0, and between -mostGain and mostGain.
+func productOver[F prog.Float](a, b, den F) F {
 	if den < tiny {
-		return 0, 0, 0
+		return 0
 	}
-	if std >= tiny {
-		k = p / std / F(max(f-1, 1)) * den
+	if max(a, -a) < max(b, -b) {
+		a, b = b, a
 	}
-	return s / F(f), 1 / den, k
+	v := b / den * a
+	if den >= 1 {
+		v = a / den * b
+	}
+	if max(v, -v) > mostGain {
+		return F(math.Copysign(mostGain, float64(v)))
+	}
+	return v
+}
+
+// targetNormCoef returns what z is multiplied by in the gradient of a row: its part by way of the standard deviation,
+// p = sum(g*z) for g = dout*w/den, and d(std)/dd = (d - mean)/((F-1)*std) = z*den/((F-1)*std).
+func targetNormCoef[F prog.Float](p, std, den F, f int) F {
+	if share := std / den; std >= tiny && share >= tiny {
+		return p / F(max(f-1, 1)) / share
+	}
+	return 0
 }
 
 func targetNormBwdW[F prog.Float](c rowsC, a *prog.Args[F], _ []F, lo, hi int) {

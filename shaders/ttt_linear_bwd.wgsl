@@ -19,6 +19,8 @@ override OB: u32 = 512u;  // b1, gamma and beta in theta
 override OG: u32 = 576u;
 override OT: u32 = 640u;
 override EPS: f32 = 1e-6f;
+override NONCAUSAL: bool = false;  // tokens read the whole mini-batch
+override FLATRATES: bool = false;  // the tokens' rates are 1/K
 override WG: u32 = 32u;
 override SP: u32 = 5u;  // segments of G mini-batches a dispatch
 override ACC_DXS: bool = true;
@@ -63,7 +65,13 @@ var<private> kr: u32;
 var<workgroup> resumeStop: u32;  // where this dispatch goes on: the segment's end, and its number
 var<workgroup> resumeSeg: u32;
 
-fn rate(i: u32) -> f32 { return max(0.0, 1.0 / f32(i + 1u) + tok[i]); }
+fn rate(i: u32) -> f32 {
+  if (FLATRATES) { return 1.0 / f32(K); }
+  return max(0.0, 1.0 / f32(i + 1u) + tok[i]);
+}
+
+// sees says whether token i of a mini-batch reads the inner gradient of its token j.
+fn sees(i: u32, j: u32) -> bool { return NONCAUSAL || j <= i; }
 
 // code is the place code of token i of the row that begins at token row0: 0 for a document's first token, else the
 // place in its mini-batch, K standing for the first.
@@ -326,7 +334,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
         if (phase == 5u) {
           for (var j = lane; j < n; j += WG) {
             var s = work[w + WDD + j] * last;
-            for (var i = j; i < n; i++) { s += work[w + WA + i * K + j] * rate(i); }
+            for (var i = select(j, 0u, NONCAUSAL); i < n; i++) { s += work[w + WA + i * K + j] * rate(i); }
             let o = (first + j) * ROW + 3u * D + h;
             if (ACC_DXS) { dxs[o] += s; } else { dxs[o] = s; }
           }
@@ -365,7 +373,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
               let e = i * K + j;
               let a = 1.0 + work[w + WA + e];
               var m = 0.0;
-              if (j <= i && j < n) { m = ti * xs[(first + j) * ROW + 3u * D + h] * a; }
+              if (sees(i, j) && j < n) { m = ti * xs[(first + j) * ROW + 3u * D + h] * a; }
               work[w + WA + e] = a;
               work[w + WM + e] = m;
             }
@@ -390,7 +398,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
               let e = i * K + j;
               var da = 0.0;
               var de = 0.0;
-              if (j <= i && on) {
+              if (sees(i, j) && j < n && on) {
                 let lr = xs[(first + j) * ROW + 3u * D + h];
                 let r = work[w + WR + e];
                 de = r * work[w + WA + e];

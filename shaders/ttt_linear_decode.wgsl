@@ -14,6 +14,8 @@ override OB: u32 = 512u;  // b1, gamma and beta in theta
 override OG: u32 = 576u;
 override OT: u32 = 640u;
 override EPS: f32 = 1e-6f;
+override NONCAUSAL: bool = false;
+override FLATRATES: bool = false;  // the tokens' rates are 1/K
 override WG: u32 = 64u;
 @group(0) @binding(0) var<storage, read> xs: array<f32>;
 @group(0) @binding(1) var<storage, read> tok: array<f32>;
@@ -44,7 +46,8 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
   let lr = xs[row + 3u * D + h];
   let code = u32(xs[row + ROW - 1u] + 0.5);
   let place = code % K;
-  let rate = max(0.0, 1.0 / f32(place + 1u) + tok[place]);
+  var rate = 1.0 / f32(K);
+  if (!FLATRATES) { rate = max(0.0, 1.0 / f32(place + 1u) + tok[place]); }
   if (code == 0u) {
     for (var e = lane; e < FF; e += WG) { state[st + e] = theta[h * FF + e]; }
     for (var e = lane; e < fr; e += WG) { state[st + FF + e] = theta[OB + h * F + e]; }

@@ -1,6 +1,7 @@
 // The TTT-Linear scan, forward (Sun et al. 2024, dual form). One workgroup walks one head of one sequence:
-//   Z = Kx W + b;  G = d/dZ of 1/2 |LN(Z) - (V - Kx)|²;  M = tril(eta) * (1 + Q Kxᵀ);  Zb = Q W + b - M G
-//   out = Q + LN(Zb);  W -= Kxᵀ D G;  b -= sum D G,  with eta_ij = tok_i lr_j and D = diag of eta's last row.
+//   Z = Kx W + b;  G = d/dZ of 1/2 |LN(Z) - (V - Kx)|²;  M = E * (1 + Q Kxᵀ);  Zb = Q W + b - M G
+//   out = Q + LN(Zb);  W -= Kxᵀ D G;  b -= sum D G,  with eta_ij = tok_i lr_j, tok_i = 1/K where FLATRATES,
+//   E = tril(eta), eta itself where NONCAUSAL, and D = diag of eta's last row.
 // Rows past the end of a short mini-batch have lr 0, so that they change nothing. The state starts anew from theta at
 // a document's first token; a row that begins inside a document goes on from state, where every row leaves its own. A mini-batch is a loop over
 // phases, each some products and then some work on rows, so that the product's code is compiled once.
@@ -16,6 +17,8 @@ override OB: u32 = 512u;  // b1, gamma and beta in theta
 override OG: u32 = 576u;
 override OT: u32 = 640u;
 override EPS: f32 = 1e-6f;
+override NONCAUSAL: bool = false;  // tokens read the whole mini-batch
+override FLATRATES: bool = false;  // the tokens' rates are 1/K
 override WG: u32 = 32u;
 override MP: u32 = 5u;  // mini-batches a dispatch
 @group(0) @binding(0) var<storage, read> xs: array<f32>;
@@ -47,7 +50,13 @@ var<private> fr: u32;
 var<private> kr: u32;
 var<workgroup> resume: u32;  // the token where this dispatch goes on
 
-fn rate(i: u32) -> f32 { return max(0.0, 1.0 / f32(i + 1u) + tok[i]); }
+fn rate(i: u32) -> f32 {
+  if (FLATRATES) { return 1.0 / f32(K); }
+  return max(0.0, 1.0 / f32(i + 1u) + tok[i]);
+}
+
+// sees says whether token i of a mini-batch reads the inner gradient of its token j.
+fn sees(i: u32, j: u32) -> bool { return NONCAUSAL || j <= i; }
 
 // code is the place code of token i of the row that begins at token row0: 0 for a document's first token, else the
 // place in its mini-batch, K standing for the first.
@@ -240,7 +249,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
           for (var j = 0u; j < kr; j++) {
             let e = w + WM + i * K + j;
             var m = 0.0;
-            if (j <= i && j < n) { m = ti * xs[(first + j) * ROW + 3u * D + h] * (1.0 + work[e]); }
+            if (sees(i, j) && j < n) { m = ti * xs[(first + j) * ROW + 3u * D + h] * (1.0 + work[e]); }
             work[e] = m;
           }
         } else if (phase == 1u) {

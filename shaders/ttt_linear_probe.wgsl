@@ -15,6 +15,8 @@ override OB: u32 = 512u;  // b1, gamma and beta in theta
 override OG: u32 = 576u;
 override OT: u32 = 640u;
 override EPS: f32 = 1e-6f;
+override NONCAUSAL: bool = false;
+override FLATRATES: bool = false;
 override WG: u32 = 16u;
 @group(0) @binding(0) var<storage, read> xs: array<f32>;
 @group(0) @binding(1) var<storage, read> theta: array<f32>;

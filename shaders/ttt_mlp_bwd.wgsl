@@ -28,6 +28,8 @@ override OB2: u32 = 4224u;
 override OG: u32 = 4288u;
 override OT: u32 = 4352u;
 override EPS: f32 = 1e-6f;
+override NONCAUSAL: bool = false;  // tokens read the whole mini-batch
+override FLATRATES: bool = false;  // the tokens' rates are 1/K
 override WG: u32 = 32u;
 override MP: u32 = 2u * NB;  // steps of a mini-batch, forward or backward, a dispatch
 override ACC_DXS: bool = true;
@@ -90,7 +92,13 @@ var<private> kr: u32;
 // segment's step; the token of a forward step.
 var<workgroup> resume: vec4<u32>;
 
-fn rate(i: u32) -> f32 { return max(0.0, 1.0 / f32(i + 1u) + tok[i]); }
+fn rate(i: u32) -> f32 {
+  if (FLATRATES) { return 1.0 / f32(K); }
+  return max(0.0, 1.0 / f32(i + 1u) + tok[i]);
+}
+
+// sees says whether token i of a mini-batch reads the inner gradient of its token j.
+fn sees(i: u32, j: u32) -> bool { return NONCAUSAL || j <= i; }
 
 // code is the place code of token i of the row that begins at token row0: 0 for a document's first token, else the
 // place in its mini-batch, K standing for the first.
@@ -375,11 +383,11 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
         // The rates' gradients.
         for (var i = lane; i < n; i += WG) {
           var sl = work[w + WDD + i] * last;
-          for (var j = i; j < n; j++) { sl += work[w + WA1 + j * K + i] * rate(j); }
+          for (var j = select(i, 0u, NONCAUSAL); j < n; j++) { sl += work[w + WA1 + j * K + i] * rate(j); }
           let o = (first + i) * ROW + 3u * D + h;
           if (ACC_DXS) { dxs[o] += sl; } else { dxs[o] = sl; }
           var s = 0.0;
-          for (var j = 0u; j <= i; j++) {
+          for (var j = 0u; j <= select(i, n - 1u, NONCAUSAL); j++) {
             let de = work[w + WA1 + i * K + j] + select(0.0, work[w + WDD + j], i == n - 1u);
             s += de * xs[(first + j) * ROW + 3u * D + h];
           }
@@ -462,7 +470,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
           let i = e / K;
           let j = e % K;
           var rl = 0.0;
-          if (j <= i && i < n) { rl = rate(i) * xs[(first + j) * ROW + 3u * D + h]; }
+          if (sees(i, j) && max(i, j) < n) { rl = rate(i) * xs[(first + j) * ROW + 3u * D + h]; }
           if (phase == 0u) {
             work[w + WM1 + e] = rl * work[a + e];
           } else if (phase == 5u) {

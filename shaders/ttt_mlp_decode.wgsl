@@ -17,6 +17,8 @@ override OB2: u32 = 4224u;
 override OG: u32 = 4288u;
 override OT: u32 = 4352u;
 override EPS: f32 = 1e-6f;
+override NONCAUSAL: bool = false;
+override FLATRATES: bool = false;  // the tokens' rates are 1/K
 override WG: u32 = 64u;
 @group(0) @binding(0) var<storage, read> xs: array<f32>;
 @group(0) @binding(1) var<storage, read> tok: array<f32>;
@@ -64,7 +66,8 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
   let lr = xs[row + 3u * D + h];
   let code = u32(xs[row + ROW - 1u] + 0.5);
   let place = code % K;
-  let rate = max(0.0, 1.0 / f32(place + 1u) + tok[place]);
+  var rate = 1.0 / f32(K);
+  if (!FLATRATES) { rate = max(0.0, 1.0 / f32(place + 1u) + tok[place]); }
   if (code == 0u) {
     for (var e = lane; e < FE; e += WG) {
       state[w1 + e] = theta[h * FE + e];

@@ -2,7 +2,8 @@
 //   Z1 = Kx W1 + b1;  X2 = gelu(Z1);  Z2 = X2 W2 + b2;  G2 = d/dZ2 of 1/2 |LN(Z2) - (V - Kx)|²;  G1 = (G2 W2ᵀ) gelu'(Z1)
 //   Zb1 = Q W1 + b1 - M1 G1;  Xb2 = gelu(Zb1);  Zb2 = Xb2 W2 + b2 - M2 G2;  out = Q + LN(Zb2)
 //   W1 -= Kxᵀ D G1;  b1 -= sum D G1;  W2 -= X2ᵀ D G2;  b2 -= sum D G2
-// with M1 = tril(eta) * (1 + Q Kxᵀ), M2 = tril(eta) * (1 + Xb2 X2ᵀ), eta_ij = tok_i lr_j, D = diag of eta's last row.
+// with M1 = E * (1 + Q Kxᵀ), M2 = E * (1 + Xb2 X2ᵀ), eta_ij = tok_i lr_j, tok_i = 1/K where FLATRATES, E = tril(eta),
+// eta itself where NONCAUSAL, D = diag of eta's last row.
 // A state lies as (W1, b1, W2, b2), so that b1 is one more row of W1 and b2 of W2: Kx, Q, X2 and Xb2 have a column of
 // ones, and the products take in the biases and the ones. lr is taken into G2, and so into G1, at once. Rows past the
 // end of a short mini-batch have lr 0, so that they change nothing. The state starts anew from theta at a document's
@@ -23,6 +24,8 @@ override OB2: u32 = 4224u;
 override OG: u32 = 4288u;
 override OT: u32 = 4352u;
 override EPS: f32 = 1e-6f;
+override NONCAUSAL: bool = false;  // tokens read the whole mini-batch
+override FLATRATES: bool = false;  // the tokens' rates are 1/K
 override WG: u32 = 32u;
 override MP: u32 = NB;  // mini-batches a dispatch
 @group(0) @binding(0) var<storage, read> xs: array<f32>;
@@ -62,7 +65,13 @@ var<private> er: u32;
 var<private> kr: u32;
 var<workgroup> resume: u32;  // the token where this dispatch goes on
 
-fn rate(i: u32) -> f32 { return max(0.0, 1.0 / f32(i + 1u) + tok[i]); }
+fn rate(i: u32) -> f32 {
+  if (FLATRATES) { return 1.0 / f32(K); }
+  return max(0.0, 1.0 / f32(i + 1u) + tok[i]);
+}
+
+// sees says whether token i of a mini-batch reads the inner gradient of its token j.
+fn sees(i: u32, j: u32) -> bool { return NONCAUSAL || j <= i; }
 
 // code is the place code of token i of the row that begins at token row0: 0 for a document's first token, else the
 // place in its mini-batch, K standing for the first.
@@ -290,7 +299,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
       if (phase == 0u || phase == 4u) {
         for (var e = lane; e < kr * K; e += WG) {
           let i = e / K;
-          work[w + WM + e] = select(0.0, rate(i) * work[w + WM + e], e % K <= i);
+          work[w + WM + e] = select(0.0, rate(i) * work[w + WM + e], sees(i, e % K));
         }
       }
       if (phase == 1u || phase == 5u) {

@@ -18,6 +18,8 @@ override OB2: u32 = 4224u;
 override OG: u32 = 4288u;
 override OT: u32 = 4352u;
 override EPS: f32 = 1e-6f;
+override NONCAUSAL: bool = false;
+override FLATRATES: bool = false;
 override WG: u32 = 16u;
 @group(0) @binding(0) var<storage, read> xs: array<f32>;
 @group(0) @binding(1) var<storage, read> theta: array<f32>;

@@ -272,6 +272,12 @@ func (c Config) Validate() error {
 	if t.CarryTokens%t.SeqLen != 0 || t.CarryTokens > 0 && !t.CarryState {
 		return fmt.Errorf("train: train.carry_tokens %d, want a multiple of train.seq_len %d, and train.carry_state", t.CarryTokens, t.SeqLen)
 	}
+	if t.CarryState && c.Model.Block == model.BlockHybrid {
+		return fmt.Errorf("train: train.carry_state with model.block hybrid: attention passes no gradient to rows before; want false")
+	}
+	if m := c.Model; (m.Block == model.BlockHybrid || m.Variant == model.VariantVideo) && t.SeqLen > m.MaxPositionEmbeddings {
+		return fmt.Errorf("train: train.seq_len %d, want at most model.max_position_embeddings %d", t.SeqLen, m.MaxPositionEmbeddings)
+	}
 	if c.Model.VocabSize < 256 {
 		return fmt.Errorf("train: model.vocab_size %d, want at least 256: the tokens are bytes", c.Model.VocabSize)
 	}

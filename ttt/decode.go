@@ -24,7 +24,7 @@ func decodeBinds() []prog.Binding {
 // sampleDecode draws a step of one token a sequence, at a random place.
 func sampleDecode(r *rand.Rand) scanC {
 	c := sampleScan(r)
-	c.L, c.NB, c.G = 1, 1, 1
+	c.L, c.NB, c.G, c.NonCausal = 1, 1, 1, false
 	return c
 }
 
@@ -78,6 +78,9 @@ var (
 
 // checkDecode completes the constants of a decoding step over xs [B, Row].
 func (o Options) checkDecode(r *prog.Recorder, xs *prog.Tensor, headDim int, params ...*prog.Tensor) scanC {
+	if o.NonCausal {
+		r.Failf("ttt: decoding reads one token at a time: it cannot be non-causal")
+	}
 	o.SeqLen, o.CheckpointEvery, o.MaxMiniBatches = 1, 1, 1
 	return o.check(r, xs, headDim, params...)
 }
@@ -87,7 +90,7 @@ func (p LinearParams) Decode(r *prog.Recorder, xs, tok, state, sum *prog.Tensor,
 	c := linearC{scanC: o.checkDecode(r, xs, p.W1.Dim(-1), p.W1, p.B1, p.Gamma, p.Beta)}
 	c.offsets(p)
 	out := r.Temp("decode", c.B, c.width())
-	linearDecodeK.Dispatch(r, c, xs, tok, p.W1.Arena().Span("theta", p.W1, p.Beta), state, sum, out)
+	linearDecodeK.Dispatch(r, c, xs, o.rates(r, tok), p.W1.Arena().Span("theta", p.W1, p.Beta), state, sum, out)
 	return out
 }
 
@@ -96,7 +99,7 @@ func (p MLPParams) Decode(r *prog.Recorder, xs, tok, state, sum *prog.Tensor, o 
 	c := mlpC{scanC: o.checkDecode(r, xs, p.W1.Dim(1), p.W1, p.B1, p.W2, p.B2, p.Gamma, p.Beta)}
 	c.offsets(r, p)
 	out := r.Temp("decode", c.B, c.width())
-	mlpDecodeK.Dispatch(r, c, xs, tok, p.W1.Arena().Span("theta", p.W1, p.Beta), state, sum, out)
+	mlpDecodeK.Dispatch(r, c, xs, o.rates(r, tok), p.W1.Arena().Span("theta", p.W1, p.Beta), state, sum, out)
 	return out
 }
 
@@ -130,7 +133,7 @@ func linearDecode[F prog.Float](c linearC, a *prog.Args[F], scratch []F, lo, hi 
 			blas.Axpy(gs[i*c.F:(i+1)*c.F], lr*y, g)
 		}
 		blas.Axpy(gs[ff:], lr, g)
-		rate := tokenRate(place, tok[place])
+		rate := tokenRate(&c.scanC, tok, place)
 		for i := range zb {
 			zb[i] = st[ff+i] - rate*gs[ff+i]
 		}
@@ -193,7 +196,7 @@ func mlpDecode[F prog.Float](c mlpC, a *prog.Args[F], scratch []F, lo, hi int) {
 		}
 		blas.Axpy(gs.b1, lr, g1)
 		blas.Axpy(gs.b2, lr, g2)
-		rate := tokenRate(place, tok[place])
+		rate := tokenRate(&c.scanC, tok, place)
 		for i := range z1 { // from here on the query's
 			z1[i] = st.b1[i] - rate*gs.b1[i]
 		}

@@ -11,9 +11,9 @@ import (
 
 // Tokens decoded one by one, from any state that a scan left at a mini-batch's end, give what the scan gives.
 func TestDecodeEqualsScan(t *testing.T) {
-	for _, mlp := range []bool{false, true} {
-		for _, k := range []int{1, 4, 5} {
-			s := shape{2, 23, 2, 6, k, 1, mlp}
+	for _, m := range []mode{lm, flat} {
+		for i, k := range []int{1, 4, 5, 1, 4, 5} {
+			s := shape{2, 23, 2, 6, k, 1, i >= 3, m}
 			in := values(s, nil)
 			wantOut, _ := forward(t, s, in, nil, 0)
 			d, row := s.h*s.f, ttt.Row(s.h, s.f)
@@ -59,13 +59,8 @@ func decode(t *testing.T, s shape, in [][]float64, state, sum []float64) (out, n
 	st, sm := mem.Add("state", prog.F32, s.b*s.h, s.stateLen()), mem.Add("sum", prog.F32, s.b*s.h, s.stateLen())
 	var y *prog.Tensor
 	p, err := prog.Record("decode", func(r *prog.Recorder) {
-		o := ttt.Options{Heads: s.h, MiniBatch: s.k}
-		if s.mlp {
-			y = ttt.MLPParams{W1: ts[2], B1: ts[3], W2: ts[4], B2: ts[5], Gamma: ts[6], Beta: ts[7]}.Decode(r, ts[0], ts[1], st, sm, o)
-		} else {
-			y = ttt.LinearParams{W1: ts[2], B1: ts[3], Gamma: ts[4], Beta: ts[5]}.Decode(r, ts[0], ts[1], st, sm, o)
-		}
-		r.Keep(y)
+		p, tok := s.params(ts)
+		y = r.Keep(p.Decode(r, ts[0], tok, st, sm, s.options()))
 	})
 	if err != nil {
 		t.Fatal(err)

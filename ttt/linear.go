@@ -142,6 +142,9 @@ type LinearParams struct {
 // StateLen is the number of words of a head's state, (W1, b1).
 func (p LinearParams) StateLen() int { return p.W1.Len()/p.W1.Dim(0) + p.B1.Len()/p.B1.Dim(0) }
 
+// Norm implements Params.
+func (p LinearParams) Norm() (gamma, beta *prog.Tensor) { return p.Gamma, p.Beta }
+
 // offsets are where p's tensors lie in theta.
 func (c *linearC) offsets(p LinearParams) {
 	w := p.W1.Offset()
@@ -152,6 +155,7 @@ func (c *linearC) offsets(p LinearParams) {
 func (p LinearParams) Scan(r *prog.Recorder, xs, tok, state *prog.Tensor, o Options) Scan {
 	c := linearC{scanC: o.check(r, xs, p.W1.Dim(-1), p.W1, p.B1, p.Gamma, p.Beta)}
 	c.offsets(p)
+	tok = o.rates(r, tok)
 	theta := p.W1.Arena().Span("theta", p.W1, p.Beta)
 	bh := c.B * c.H
 	if state == nil {

@@ -59,12 +59,12 @@ func (x *linearBatch[F]) load(c linearC, xs, tok, w, bias []F, b, h, at int, wit
 	}
 	blas.NT(x.a, x.q, x.k, x.n, x.n, c.F, false, x.tmp)
 	for i := range x.n {
-		ti := tokenRate(i, tok[i])
+		ti := tokenRate(&c.scanC, tok, i)
 		for j := range x.n {
 			e := i*x.n + j
 			x.a[e]++
 			x.m[e] = 0
-			if j <= i {
+			if c.sees(i, j) {
 				x.m[e] = -ti * x.lr(c, xs, b, h, j) * x.a[e]
 			}
 		}
@@ -90,7 +90,7 @@ func (x *linearBatch[F]) read(c linearC, w, bias []F) {
 
 // step takes the gradient step: w -= Kᵀ D G, bias -= sum D G. It overwrites g by -D G.
 func (x *linearBatch[F]) step(c linearC, xs, tok, w, bias []F, b, h int) {
-	last := tokenRate(x.n-1, tok[x.n-1])
+	last := tokenRate(&c.scanC, tok, x.n-1)
 	for i := range x.n {
 		d := -last * x.lr(c, xs, b, h, i)
 		g := x.g[i*c.F : (i+1)*c.F]
@@ -176,7 +176,7 @@ func linearBwd[F prog.Float](c linearC, a *prog.Args[F], scratch []F, lo, hi int
 			x.load(c, xs, tok, w, bias, b, h, at, true)
 			x.read(c, w, bias)
 			n := x.n
-			rate := tokenRate(n-1, tok[n-1])
+			rate := tokenRate(&c.scanC, tok, n-1)
 
 			// Through the output's LayerNorm.
 			for i := range n {
@@ -185,23 +185,24 @@ func linearBwd[F prog.Float](c linearC, a *prog.Args[F], scratch []F, lo, hi int
 				do := dout[(b*c.L+at+i)*d+h*c.F:][:c.F]
 				lnBwd(z, do, dz, x.gamma, dgamma, dbeta, x.sb[i])
 			}
-			// -R = dZb Gᵀ; dA = R*E into r, dE = R*A into a; P = K dW' + db'.
+			// -R = dZb Gᵀ; dA = R*E into r, dE = R*A into the rates' gradients; P = K dW' + db'.
+			clear(dlr)
 			blas.NT(r, dzb, x.g, n, n, c.F, false, x.tmp)
 			blas.NN(p, x.k, dw, n, c.F, c.F, false, x.tmp)
 			blas.NT(dk, x.g, dw, n, c.F, c.F, false, x.tmp)
 			for i := range n {
-				ti := tokenRate(i, tok[i])
+				ti := tokenRate(&c.scanC, tok, i)
 				var dti F
 				for j := range n {
 					e := i*n + j
-					if j > i {
-						r[e], x.a[e] = 0, 0
+					if !c.sees(i, j) {
+						r[e] = 0
 						continue
 					}
 					lr := x.lr(c, xs, b, h, j)
 					de := -r[e] * x.a[e]
 					dti += de * lr
-					x.a[e] = de
+					dlr[j] += de * ti
 					r[e] *= -ti * lr
 				}
 				dtok[i] += dti
@@ -215,11 +216,7 @@ func linearBwd[F prog.Float](c linearC, a *prog.Args[F], scratch []F, lo, hi int
 				dd[i] = -s
 			}
 			for j := range n {
-				var s F
-				for i := j; i < n; i++ {
-					s += x.a[i*n+j] * tokenRate(i, tok[i])
-				}
-				dlr[j] = s + dd[j]*rate
+				dlr[j] += dd[j] * rate
 				dtok[n-1] += dd[j] * x.lr(c, xs, b, h, j)
 			}
 			// dG = -Mᵀ dZb - D P, then its way through the inner loss (second order) into dZ, left in dg; du in p.

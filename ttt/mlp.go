@@ -190,6 +190,9 @@ func (p MLPParams) StateLen() int {
 	return (p.W1.Len() + p.B1.Len() + p.W2.Len() + p.B2.Len()) / p.W1.Dim(0)
 }
 
+// Norm implements Params.
+func (p MLPParams) Norm() (gamma, beta *prog.Tensor) { return p.Gamma, p.Beta }
+
 // offsets are where p's tensors lie in theta.
 func (c *mlpC) offsets(r *prog.Recorder, p MLPParams) {
 	if p.W1.Dim(2) != c.inner() {
@@ -204,6 +207,7 @@ func (c *mlpC) offsets(r *prog.Recorder, p MLPParams) {
 func (p MLPParams) Scan(r *prog.Recorder, xs, tok, state *prog.Tensor, o Options) Scan {
 	c := mlpC{scanC: o.check(r, xs, p.W1.Dim(1), p.W1, p.B1, p.W2, p.B2, p.Gamma, p.Beta)}
 	c.offsets(r, p)
+	tok = o.rates(r, tok)
 	theta := p.W1.Arena().Span("theta", p.W1, p.Beta)
 	bh := c.B * c.H
 	if state == nil {

@@ -102,12 +102,12 @@ func (x *mlpBatch[F]) load(c mlpC, xs []F, st mlpState[F], b, h, at int) {
 // mask turns the products q kᵀ in a into 1 + q kᵀ, and m into -E times that.
 func (x *mlpBatch[F]) mask(c mlpC, xs, tok, a, m []F, b, h int) {
 	for i := range x.n {
-		ti := tokenRate(i, tok[i])
+		ti := tokenRate(&c.scanC, tok, i)
 		for j := range x.n {
 			e := i*x.n + j
 			a[e]++
 			m[e] = 0
-			if j <= i {
+			if c.sees(i, j) {
 				m[e] = -ti * x.lr(c, xs, b, h, j) * a[e]
 			}
 		}
@@ -143,7 +143,7 @@ func (x *mlpBatch[F]) read(c mlpC, xs, tok []F, st mlpState[F], b, h int) {
 // step takes the gradient step on st. It overwrites g1 and g2 by -D G.
 func (x *mlpBatch[F]) step(c mlpC, xs, tok []F, st mlpState[F], b, h int) {
 	e := c.inner()
-	rate := tokenRate(x.n-1, tok[x.n-1])
+	rate := tokenRate(&c.scanC, tok, x.n-1)
 	for i := range x.n {
 		d := -rate * x.lr(c, xs, b, h, i)
 		scaleAdd(x.g1[i*e:(i+1)*e], d, st.b1)
@@ -229,7 +229,7 @@ func mlpBwd[F prog.Float](c mlpC, a *prog.Args[F], scratch []F, lo, hi int) {
 			x.load(c, xs, st, b, h, at)
 			x.read(c, xs, tok, st, b, h)
 			n := x.n
-			rate := tokenRate(n-1, tok[n-1])
+			rate := tokenRate(&c.scanC, tok, n-1)
 
 			// Through the output's LayerNorm.
 			for i := range n {
@@ -334,10 +334,10 @@ func mlpBwd[F prog.Float](c mlpC, a *prog.Args[F], scratch []F, lo, hi int) {
 // unmask takes -R in r and 1 + Q Kᵀ in a: it leaves dA = R*E in r and adds dE = R*a to the gradients of the rates.
 func (x *mlpBatch[F]) unmask(c mlpC, xs, tok, a, r, dtok, dlr []F, b, h int) {
 	for i := range x.n {
-		ti := tokenRate(i, tok[i])
+		ti := tokenRate(&c.scanC, tok, i)
 		for j := range x.n {
 			e := i*x.n + j
-			if j > i {
+			if !c.sees(i, j) {
 				r[e] = 0
 				continue
 			}

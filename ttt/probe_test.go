@@ -11,14 +11,6 @@ import (
 	"innerloop/ttt"
 )
 
-// params are the learned parameters of a scan whose inputs are ts.
-func (s shape) params(ts []*prog.Tensor) ttt.Params {
-	if s.mlp {
-		return ttt.MLPParams{W1: ts[2], B1: ts[3], W2: ts[4], B2: ts[5], Gamma: ts[6], Beta: ts[7]}
-	}
-	return ttt.LinearParams{W1: ts[2], B1: ts[3], Gamma: ts[4], Beta: ts[5]}
-}
-
 // probe runs a probe in float64.
 func probe(t *testing.T, s shape, in [][]float64) (out, state, loss, drift []float64) {
 	t.Helper()
@@ -31,7 +23,8 @@ func probe(t *testing.T, s shape, in [][]float64) (out, state, loss, drift []flo
 	d := results.Add("drift", prog.F32, s.b*s.h, prog.CeilDiv(s.l, s.k))
 	var y ttt.Scan
 	p, err := prog.Record("probe", func(r *prog.Recorder) {
-		y = s.params(ts).Probe(r, ts[0], ts[1], l, d, ttt.Options{Heads: s.h, SeqLen: s.l, MiniBatch: s.k, CheckpointEvery: s.g})
+		p, tok := s.params(ts)
+		y = p.Probe(r, ts[0], tok, l, d, s.options())
 		r.Keep(y.Out)
 		r.Keep(y.State)
 	})
@@ -85,7 +78,8 @@ func gains(s shape, in [][]float64) (loss, drift []float64) {
 			z, _, _ := innerModel(s, w, key(i))
 			xhat, _ := layerNorm(z)
 			for j, v := range target(i) {
-				sum += math.Pow(ga[j]*xhat[j]+be[j]-v, 2) / 2
+				e := ga[j]*xhat[j] + be[j] - v
+				sum += e * e / 2
 			}
 			return sum
 		}
@@ -97,7 +91,7 @@ func gains(s shape, in [][]float64) (loss, drift []float64) {
 			for p := range w {
 				next[p] = append([]float64(nil), w[p]...)
 			}
-			rate := math.Max(0, 1/float64(n)+tok[n-1])
+			rate := s.rate(tok, n-1)
 			for i := t0; i < t0+n; i++ {
 				for p, g := range innerGradient(s, w, key(i), target(i), ga, be) {
 					for j := range g {
@@ -131,8 +125,8 @@ func gains(s shape, in [][]float64) (loss, drift []float64) {
 // mini-batches, mini-batches of one token and of more than the row, several rows, and however seldom the scan was asked
 // to keep its state.
 func TestProbe(t *testing.T) {
-	for _, s := range []shape{{1, 16, 2, 4, 4, 1, false}, {2, 11, 2, 6, 4, 3, false}, {1, 5, 3, 4, 1, 2, false}, {1, 3, 1, 8, 16, 1, false}, {1, 20, 1, 4, 7, 1, false},
-		{1, 8, 2, 4, 4, 1, true}, {2, 11, 2, 6, 4, 2, true}, {1, 3, 1, 4, 16, 1, true}} {
+	for _, s := range []shape{{1, 16, 2, 4, 4, 1, false, lm}, {2, 11, 2, 6, 4, 3, false, lm}, {1, 5, 3, 4, 1, 2, false, lm}, {1, 3, 1, 8, 16, 1, false, lm}, {1, 20, 1, 4, 7, 1, false, lm},
+		{1, 8, 2, 4, 4, 1, true, lm}, {2, 11, 2, 6, 4, 2, true, lm}, {1, 3, 1, 4, 16, 1, true, lm}, {2, 11, 2, 6, 4, 1, false, video}, {1, 10, 1, 4, 4, 1, true, video}} {
 		in := values(s, nil)
 		out, state, loss, drift := probe(t, s, in)
 		wantLoss, wantDrift := gains(s, in)
@@ -147,7 +141,7 @@ func TestProbe(t *testing.T) {
 // A learned start of all zeros has no norm to measure by: the drift is then the distance itself.
 func TestProbeOfZeroStart(t *testing.T) {
 	for _, mlp := range []bool{false, true} {
-		s := shape{1, 6, 1, 4, 4, 1, mlp}
+		s := shape{1, 6, 1, 4, 4, 1, mlp, lm}
 		in := values(s, nil)
 		for _, p := range in[2 : len(in)-2] {
 			clear(p)
@@ -166,7 +160,7 @@ func TestProbeOfZeroStart(t *testing.T) {
 
 func TestProbeRefusesDocumentsInsideRows(t *testing.T) {
 	for _, mlp := range []bool{false, true} {
-		s := shape{1, 8, 1, 4, 4, 1, mlp}
+		s := shape{1, 8, 1, 4, 4, 1, mlp, lm}
 		arena := prog.NewArena("in")
 		var ts []*prog.Tensor
 		for _, x := range inputs(s, 1, nil) {
@@ -174,7 +168,10 @@ func TestProbeRefusesDocumentsInsideRows(t *testing.T) {
 		}
 		_, err := prog.Record("probe", func(r *prog.Recorder) {
 			l, d := r.Temp("loss", s.h, ttt.ProbeStates, s.l), r.Temp("drift", s.h, 3)
-			s.params(ts).Probe(r, ts[0], ts[1], l, d, ttt.Options{Heads: s.h, SeqLen: s.l, MiniBatch: s.k, MaxMiniBatches: 3})
+			p, tok := s.params(ts)
+			o := s.options()
+			o.MaxMiniBatches = 3
+			p.Probe(r, ts[0], tok, l, d, o)
 		})
 		if want := "ttt: a probe of rows of up to 3 mini-batches, want 2: one document each"; err == nil || !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)

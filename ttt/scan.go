@@ -13,6 +13,8 @@ type scanC struct {
 	NB            int     // mini-batches that a row may hold: more than ceil(L/K) where documents end inside it
 	G             int     // mini-batches between checkpoints
 	Eps           float64 // of the inner LayerNorm
+	NonCausal     bool    // tokens read the whole mini-batch
+	FlatRates     bool    // the tokens' rates are 1/K
 }
 
 func (c scanC) slots() int { return prog.CeilDiv(c.NB, c.G) } // checkpoints of a row
@@ -63,12 +65,17 @@ func count[F prog.Float](c scanC, xs []F, b int) int {
 	return n
 }
 
+// sees says whether token i of a mini-batch reads the inner gradient of its token j.
+func (c *scanC) sees(i, j int) bool { return c.NonCausal || j <= i }
+
 // sampleScan draws a scan for tests; fillScan decides where documents end.
 func sampleScan(r *rand.Rand) scanC {
 	c := scanC{B: 1 + r.IntN(3), H: 1 + r.IntN(3), F: []int{4, 6, 16, 18, 32, 64}[r.IntN(6)], K: 1 + r.IntN(17), Eps: 1e-6}
 	c.L = 1 + r.IntN(4*c.K)
 	c.NB = prog.CeilDiv(c.L, c.K) + r.IntN(3)
 	c.G = 1 + r.IntN(4)
+	m := r.IntN(4)
+	c.NonCausal, c.FlatRates = m&1 == 1, m > 1
 	return c
 }
 
@@ -208,12 +215,15 @@ func reduce[F prog.Float](c reduceC, a *prog.Args[F], _ []F, lo, hi int) {
 type Params interface {
 	// StateLen is the number of words of a head's state.
 	StateLen() int
-	// Scan records the inner loop over whole sequences. xs [B*L, Row] holds the tokens' rows, as op.RoPE packs them;
-	// tok [K] is the learned part of the tokens' rates. state [B*H, StateLen] is where rows that begin inside a document
-	// find their state, and where every row leaves it; nil: no row does.
+	// Norm are weight and bias [H,F] of the inner LayerNorm.
+	Norm() (gamma, beta *prog.Tensor)
+	// Scan records the inner loop over whole sequences. xs [B*L, Row] holds the tokens' rows, as op.RoPE and op.Pack make
+	// them; tok [K] is the learned part of the tokens' rates, nil with FlatRates. state [B*H, StateLen] is where rows that
+	// begin inside a document find their state, and where every row leaves it; nil: no row does.
 	Scan(r *prog.Recorder, xs, tok, state *prog.Tensor, o Options) Scan
-	// Decode records one token a sequence: xs [B, Row], tok [K]; state and sum [B*H, StateLen] are the state at the
-	// mini-batch's start and the sum of its inner gradients so far, both updated. It returns the output [B, C].
+	// Decode records one token a sequence: xs [B, Row], tok as for Scan; state and sum [B*H, StateLen] are the state at the
+	// mini-batch's start and the sum of its inner gradients so far, both updated. It returns the output [B, C]. There is
+	// no future to read: NonCausal is refused.
 	Decode(r *prog.Recorder, xs, tok, state, sum *prog.Tensor, o Options) *prog.Tensor
 	// Probe records Scan without a state to begin with, every state of it kept (o's CheckpointEvery is taken for 1), and
 	// what its inner loop gains. loss [B*H, ProbeStates, L] receives each token's inner loss, 1/2 sum_d (LN(f(k; W)) - (v - k))²
@@ -234,9 +244,15 @@ type Scan struct {
 
 // check completes the constants of a scan over xs and refuses what does not fit.
 func (o Options) check(r *prog.Recorder, xs *prog.Tensor, headDim int, params ...*prog.Tensor) scanC {
-	c := scanC{L: o.SeqLen, H: o.Heads, F: headDim, K: o.MiniBatch, G: max(1, o.CheckpointEvery), Eps: o.Eps}
+	c := scanC{
+		L: o.SeqLen, H: o.Heads, F: headDim, K: o.MiniBatch, G: max(1, o.CheckpointEvery), Eps: o.Eps,
+		NonCausal: o.NonCausal, FlatRates: o.FlatRates,
+	}
 	if c.Eps == 0 {
 		c.Eps = 1e-6
+	}
+	if c.K <= 0 {
+		r.Failf("ttt: mini-batches of %d tokens, want at least 1", c.K)
 	}
 	n := xs.Dim(0)
 	if c.L <= 0 || n%c.L != 0 {
@@ -253,4 +269,18 @@ func (o Options) check(r *prog.Recorder, xs *prog.Tensor, headDim int, params ..
 		}
 	}
 	return c
+}
+
+// rates is what the kernels' tok binds: tok, or where rates are flat zeros that they do not read.
+func (o Options) rates(r *prog.Recorder, tok *prog.Tensor) *prog.Tensor {
+	switch {
+	case !o.FlatRates && tok == nil:
+		r.Failf("ttt: no learned part of the tokens' rates, which are not flat")
+	case o.FlatRates && tok != nil:
+		r.Failf("ttt: the tokens' rates are flat, but have a learned part: %v", tok)
+	case o.FlatRates:
+		tok = r.Temp("scan.rates", o.MiniBatch)
+		r.Clear(tok)
+	}
+	return tok
 }

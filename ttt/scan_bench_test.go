@@ -12,7 +12,7 @@ import (
 
 // BenchmarkScan times the fused scan, forward and forward with backward, in tokens and GFLOP a second.
 func BenchmarkScan(b *testing.B) {
-	for _, s := range []shape{{4, 512, 4, 64, 16, 1, false}, {8, 256, 4, 32, 16, 1, false}, {8, 256, 4, 32, 16, 1, true}} {
+	for _, s := range []shape{{4, 512, 4, 64, 16, 1, false, lm}, {8, 256, 4, 32, 16, 1, false, lm}, {8, 256, 4, 32, 16, 1, true, lm}} {
 		for _, back := range []bool{false, true} {
 			for _, ex := range gputest.Executors(b) {
 				b.Run(fmt.Sprintf("%+v/backward=%v/%s", s, back, ex.Name), func(b *testing.B) { benchScan(b, ex, s, back) })

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"innerloop/internal/check"
@@ -11,10 +12,47 @@ import (
 	"innerloop/ttt"
 )
 
-// shape is a scan: B, L, H, F, K, G, and which inner model.
+// shape is a scan: B, L, H, F, K, G, which inner model, and how tokens learn.
 type shape struct {
 	b, l, h, f, k, g int
 	mlp              bool
+	mode
+}
+
+// mode says what tokens read of their mini-batch and at which rates.
+type mode struct{ nonCausal, flat bool }
+
+var (
+	lm    = mode{}
+	flat  = mode{flat: true}
+	both  = mode{nonCausal: true}
+	video = mode{nonCausal: true, flat: true}
+	modes = []mode{lm, flat, both, video}
+)
+
+// options are those of a scan of this shape.
+func (s shape) options() ttt.Options {
+	return ttt.Options{Heads: s.h, SeqLen: s.l, MiniBatch: s.k, CheckpointEvery: s.g, NonCausal: s.nonCausal, FlatRates: s.flat}
+}
+
+// params are the learned parameters among a scan's inputs ts, and its token rates.
+func (s shape) params(ts []*prog.Tensor) (p ttt.Params, tok *prog.Tensor) {
+	tok = ts[1]
+	if s.flat {
+		tok = nil
+	}
+	if s.mlp {
+		return ttt.MLPParams{W1: ts[2], B1: ts[3], W2: ts[4], B2: ts[5], Gamma: ts[6], Beta: ts[7]}, tok
+	}
+	return ttt.LinearParams{W1: ts[2], B1: ts[3], Gamma: ts[4], Beta: ts[5]}, tok
+}
+
+// rate is the token rate of place i.
+func (s shape) rate(tok []float64, i int) float64 {
+	if s.flat {
+		return 1 / float64(s.k)
+	}
+	return math.Max(0, 1/float64(i+1)+tok[i])
 }
 
 func (s shape) inner() int { return 4 * s.f }
@@ -28,11 +66,10 @@ func (s shape) stateLen() int {
 
 // scan records a scan whose inputs are ts: xs, tok, the state's parameters, gamma, beta.
 func scan(r *prog.Recorder, s shape, ts []*prog.Tensor, state *prog.Tensor, spare int) ttt.Scan {
-	o := ttt.Options{Heads: s.h, SeqLen: s.l, MiniBatch: s.k, CheckpointEvery: s.g, MaxMiniBatches: prog.CeilDiv(s.l, s.k) + spare}
-	if s.mlp {
-		return ttt.MLPParams{W1: ts[2], B1: ts[3], W2: ts[4], B2: ts[5], Gamma: ts[6], Beta: ts[7]}.Scan(r, ts[0], ts[1], state, o)
-	}
-	return ttt.LinearParams{W1: ts[2], B1: ts[3], Gamma: ts[4], Beta: ts[5]}.Scan(r, ts[0], ts[1], state, o)
+	o := s.options()
+	o.MaxMiniBatches = prog.CeilDiv(s.l, s.k) + spare
+	p, tok := s.params(ts)
+	return p.Scan(r, ts[0], tok, state, o)
 }
 
 // inputs are a scan's inputs; positions gives the position in its document of token i of sequence b, by default i.
@@ -53,7 +90,7 @@ func inputs(s shape, seed uint64, positions func(b, i int) int) []check.Input {
 			}
 			return r.NormFloat64()
 		}},
-		{Name: "tok", Shape: []int{s.k}, Fill: func(i int) float64 {
+		{Name: "tok", Shape: []int{s.k}, Fixed: s.flat, Fill: func(i int) float64 {
 			if i == 1 {
 				return -0.9 // below -1/2: the rate is held at 0
 			}
@@ -72,8 +109,19 @@ func inputs(s shape, seed uint64, positions func(b, i int) int) []check.Input {
 		check.Input{Name: "beta", Shape: []int{s.h, s.f}, Scale: 0.2})
 }
 
-var shapes = []shape{{1, 4, 1, 4, 4, 1, false}, {2, 11, 2, 6, 4, 1, false}, {1, 14, 1, 4, 3, 2, false}, {2, 7, 1, 4, 1, 3, false}, {1, 3, 2, 4, 8, 1, false}, {1, 13, 1, 4, 2, 4, false},
-	{1, 4, 1, 4, 4, 1, true}, {2, 7, 2, 4, 3, 1, true}, {1, 9, 1, 4, 2, 3, true}, {1, 3, 1, 6, 8, 1, true}}
+// inEveryMode lists each shape, given in lm's, in every mode.
+func inEveryMode(shapes ...shape) (out []shape) {
+	for _, s := range shapes {
+		for _, m := range modes {
+			s.mode = m
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+var shapes = inEveryMode([]shape{{1, 4, 1, 4, 4, 1, false, lm}, {2, 11, 2, 6, 4, 1, false, lm}, {1, 14, 1, 4, 3, 2, false, lm}, {2, 7, 1, 4, 1, 3, false, lm}, {1, 3, 2, 4, 8, 1, false, lm}, {1, 13, 1, 4, 2, 4, false, lm},
+	{1, 4, 1, 4, 4, 1, true, lm}, {2, 7, 2, 4, 3, 1, true, lm}, {1, 9, 1, 4, 2, 3, true, lm}, {1, 3, 1, 6, 8, 1, true, lm}}...)
 
 func TestScanGradient(t *testing.T) {
 	for i, s := range shapes {
@@ -96,10 +144,12 @@ func TestScanGradientOfDocuments(t *testing.T) {
 	}
 	for _, mlp := range []bool{false, true} {
 		for _, g := range []int{1, 2, 3} {
-			s := shape{3, 13, 1, 4, 4, g, mlp}
-			check.Gradients(t, 5, 2e-6, inputs(s, 5, positions), func(r *prog.Recorder, in []*prog.Tensor) []*prog.Tensor {
-				return []*prog.Tensor{scan(r, s, in, nil, 1).Out}
-			})
+			for _, m := range []mode{lm, video} {
+				s := shape{3, 13, 1, 4, 4, g, mlp, m}
+				check.Gradients(t, 5, 2e-6, inputs(s, 5, positions), func(r *prog.Recorder, in []*prog.Tensor) []*prog.Tensor {
+					return []*prog.Tensor{scan(r, s, in, nil, 1).Out}
+				})
+			}
 		}
 	}
 }
@@ -161,10 +211,10 @@ func forward(t *testing.T, s shape, in [][]float64, start []float64, spare int) 
 	return run.(interface{ Data(*prog.Tensor) []float64 }).Data(y.Out), data(st)
 }
 
-// The dual form equals the definition: token by token, W_i = W - sum_{j<=i} eta_ij dl(W; x_j)/dW within a mini-batch,
-// every gradient taken at the mini-batch's first state (paper, section 2.4).
+// The dual form equals the definition: token by token, W_i = W - sum_j eta_ij dl(W; x_j)/dW within a mini-batch, over
+// j <= i or, not causal, all j, every gradient taken at the mini-batch's first state (paper, section 2.4).
 func TestScanIsGradientDescent(t *testing.T) {
-	for _, s := range []shape{{2, 11, 2, 6, 4, 1, false}, {1, 18, 3, 4, 4, 2, false}, {1, 5, 1, 8, 16, 1, false}, {2, 11, 2, 6, 4, 1, true}, {1, 5, 1, 8, 16, 1, true}} {
+	for _, s := range inEveryMode([]shape{{2, 11, 2, 6, 4, 1, false, lm}, {1, 18, 3, 4, 4, 2, false, lm}, {1, 5, 1, 8, 16, 1, false, lm}, {2, 11, 2, 6, 4, 1, true, lm}, {1, 5, 1, 8, 16, 1, true, lm}}...) {
 		in := values(s, nil)
 		out, state := forward(t, s, in, nil, 0)
 		wantOut, wantState := descend(s, in)
@@ -175,8 +225,7 @@ func TestScanIsGradientDescent(t *testing.T) {
 
 // A row that goes on with the state that another left, and two documents in one row, give what whole rows give.
 func TestScanStateGoesOn(t *testing.T) {
-	for _, mlp := range []bool{false, true} {
-		whole := shape{1, 20, 2, 4, 4, 1, mlp}
+	for _, whole := range inEveryMode(shape{1, 20, 2, 4, 4, 1, false, lm}, shape{1, 20, 2, 4, 4, 1, true, lm}) {
 		in := values(whole, nil)
 		wantOut, wantState := forward(t, whole, in, nil, 0)
 		row := ttt.Row(whole.h, whole.f)
@@ -221,10 +270,12 @@ func descend(s shape, in [][]float64) (out, states []float64) {
 		}
 		ga, be := gamma[h*s.f:][:s.f], beta[h*s.f:][:s.f]
 		for t0 := 0; t0 < s.l; t0 += s.k {
-			var grads [][][]float64 // lr_j dl/dw of the tokens so far
-			for i := 0; i < s.k && t0+i < s.l; i++ {
-				x := xs[(b*s.l+t0+i)*row:][:row]
-				q, k, v, lr := x[h*s.f:][:s.f], x[d+h*s.f:][:s.f], x[2*d+h*s.f:][:s.f], x[3*d+h]
+			n := min(s.k, s.l-t0)
+			token := func(i int) []float64 { return xs[(b*s.l+t0+i)*row:][:row] }
+			var grads [][][]float64 // lr_j dl/dw of the mini-batch's tokens
+			for i := range n {
+				x := token(i)
+				k, v, lr := x[d+h*s.f:][:s.f], x[2*d+h*s.f:][:s.f], x[3*d+h]
 				target := make([]float64, s.f)
 				for j := range target {
 					target[j] = v[j] - k[j]
@@ -236,11 +287,18 @@ func descend(s shape, in [][]float64) (out, states []float64) {
 					}
 				}
 				grads = append(grads, g)
-				rate := math.Max(0, 1/float64(i+1)+tok[i])
+			}
+			first := w
+			for i := range n {
+				q, rate := token(i)[h*s.f:][:s.f], s.rate(tok, i)
+				read := grads[:i+1]
+				if s.nonCausal {
+					read = grads
+				}
 				now := make([][]float64, len(w))
-				for p := range w {
-					now[p] = append([]float64(nil), w[p]...)
-					for _, g := range grads {
+				for p := range first {
+					now[p] = append([]float64(nil), first[p]...)
+					for _, g := range read {
 						for j := range now[p] {
 							now[p][j] -= rate * g[p][j]
 						}
@@ -251,9 +309,7 @@ func descend(s shape, in [][]float64) (out, states []float64) {
 				for j := range zh {
 					out[(b*s.l+t0+i)*d+h*s.f+j] = q[j] + ga[j]*zh[j] + be[j]
 				}
-				if i == s.k-1 || t0+i == s.l-1 {
-					w = now
-				}
+				w = now // after the last one, the next mini-batch's
 			}
 		}
 		for _, p := range w {
@@ -342,4 +398,46 @@ func outer(x, y []float64) (m []float64) {
 		}
 	}
 	return m
+}
+
+// What does not fit is refused when it is recorded.
+func TestScanRefuses(t *testing.T) {
+	for _, c := range []struct {
+		mode
+		tok, decode bool
+		k           int
+		want        string
+	}{
+		{mode: lm, k: 4, want: "ttt: no learned part of the tokens' rates, which are not flat"},
+		{mode: flat, tok: true, k: 4, want: "ttt: the tokens' rates are flat, but have a learned part: tok"},
+		{mode: flat, want: "ttt: mini-batches of 0 tokens, want at least 1"},
+		{mode: video, decode: true, k: 4, want: "ttt: decoding reads one token at a time: it cannot be non-causal"},
+	} {
+		for _, mlp := range []bool{false, true} {
+			s := shape{1, 8, 1, 4, 4, 1, mlp, c.mode}
+			arena := prog.NewArena("in")
+			var ts []*prog.Tensor
+			for _, x := range inputs(s, 1, nil) {
+				ts = append(ts, arena.Add(x.Name, prog.F32, x.Shape...))
+			}
+			_, err := prog.Record("scan", func(r *prog.Recorder) {
+				p, _ := s.params(ts)
+				var tok *prog.Tensor
+				if c.tok {
+					tok = ts[1]
+				}
+				o := s.options()
+				o.MiniBatch = c.k
+				if c.decode {
+					state, sum := r.Temp("state", 1, p.StateLen()), r.Temp("sum", 1, p.StateLen())
+					p.Decode(r, r.Temp("xs", 1, ttt.Row(1, 4)), tok, state, sum, o)
+				} else {
+					p.Scan(r, ts[0], tok, nil, o)
+				}
+			})
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%+v: got %v, want %s", c, err, c.want)
+			}
+		}
+	}
 }

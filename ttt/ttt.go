@@ -28,11 +28,18 @@ type Options struct {
 	CheckpointEvery int     // G: the state is stored every G mini-batches and recomputed in between; 0 means 1
 	MaxMiniBatches  int     // that a row may hold where documents end inside it; 0 means ceil(SeqLen/MiniBatch)
 	Eps             float64 // of the inner LayerNorm, inside the square root; 0 means 1e-6
+	NonCausal       bool    // a token reads its whole mini-batch, its future too: for data without a direction, never for a language model
+	FlatRates       bool    // every token's rate is 1/K, in a short mini-batch too, and there is no learned part: tok is nil
 }
 
-// tokenRate is max(0, 1/(i+1) + a): the part of the inner learning rate that depends on a token's place i in its
-// mini-batch, a learned (learnable_token_idx).
-func tokenRate[F prog.Float](i int, a F) F { return max(0, 1/F(i+1)+a) }
+// tokenRate is the part of the inner learning rate that depends on the place i in its mini-batch of the token that
+// reads: max(0, 1/(i+1) + a), a = tok[i] learned (learnable_token_idx), or 1/K where rates are flat.
+func tokenRate[F prog.Float](c *scanC, tok []F, i int) F {
+	if c.FlatRates {
+		return 1 / F(c.K)
+	}
+	return max(0, 1/F(i+1)+tok[i])
+}
 
 // lnGrad computes, for one token, G = dLoss/dZ of the inner loss 1/2 ||gamma*LN(z)+beta - target||², given z.
 // It overwrites z by its normalised form xhat and returns s = sqrt(var + eps).

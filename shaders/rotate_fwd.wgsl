@@ -1,0 +1,28 @@
+// out[n,pair] = (a cos - b sin, a sin + b cos), (a, b) = x[n,pair], cos and sin = table[pos[n] mod P, pair of the head, :].
+// One workgroup a token.
+// reference: op/rotate.go rotateFwd
+override N: u32 = 4u;  // tokens
+override P: u32 = 2u;  // rows of the table
+override H: u32 = 2u;  // heads
+override F: u32 = 4u;  // head width
+override WG: u32 = 64u;
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> table: array<f32>;
+@group(0) @binding(2) var<storage, read> pos: array<u32>;
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) i: u32) {
+  let C = H * F;
+  let n = wg.y * nwg.x + wg.x;
+  if (n >= N) { return; }
+  let t = pos[n] % P * F;
+  for (var p = i; p < C / 2u; p += WG) {
+    let c = 2u * p;
+    let s = n * C + c;
+    let cos_t = table[t + c % F];
+    let sin_t = table[t + c % F + 1u];
+    out[s] = x[s] * cos_t - x[s + 1u] * sin_t;
+    out[s + 1u] = x[s] * sin_t + x[s + 1u] * cos_t;
+  }
+}
