@@ -13,6 +13,8 @@ type Task struct {
 }
 
 // generator writes one document of a task: lines, none of them empty, each with its newline. uniform draws from [0, n).
+// Documents are about as long as a row of training by default, which holds few of them: the tasks can be learned whether
+// or not the inner state begins anew with each.
 type generator struct {
 	Task
 	document func(out []byte, uniform func(n int) int) []byte // nil: Stories
@@ -66,11 +68,11 @@ func Generate(task string, seed uint64, nbytes int) ([]byte, error) {
 	return out, nil
 }
 
-// recallDocument is associative recall: a line that gives two to six letters a digit each, then one that asks for them in
-// any order, each at least once and three to seven times on average, every letter with its answer:
+// recallDocument is associative recall: a line that gives two to six letters a digit each, then one that asks for them 50
+// to 130 times, each at least once, every letter with its answer:
 //
 //	k7 a4 z1
-//	a4 k7 k7 z1 a4 z1 z1 k7 a4
+//	a4 k7 k7 z1 a4 z1 z1 k7 a4 k7 z1 k7 ...
 //
 // What a model can learn by heart: that a letter and a digit take turns, and where lines end. A guess at a digit costs
 // ln 10 = 2.30 nats, one among the document's own ln 2 to ln 6. All below that is learned while reading: the inner state
@@ -78,7 +80,14 @@ func Generate(task string, seed uint64, nbytes int) ([]byte, error) {
 func recallDocument(out []byte, uniform func(n int) int) []byte {
 	names, digits := []byte("abcdefghijklmnopqrstuvwxyz"), [6]byte{}
 	n := 2 + uniform(5)
-	asked := make([]int, 3*n+uniform(4*n+1))
+	for i := range n {
+		j := i + uniform(len(names)-i)
+		names[i], names[j] = names[j], names[i]
+		digits[i] = '0' + byte(uniform(10))
+		out = append(out, names[i], digits[i], ' ')
+	}
+	out[len(out)-1] = '\n'
+	asked := make([]int, 50+uniform(81))
 	for i := range asked {
 		asked[i] = i
 		if i >= n {
@@ -88,47 +97,38 @@ func recallDocument(out []byte, uniform func(n int) int) []byte {
 	for i := range asked {
 		j := i + uniform(len(asked)-i)
 		asked[i], asked[j] = asked[j], asked[i]
-	}
-	for i := range n {
-		j := i + uniform(len(names)-i)
-		names[i], names[j] = names[j], names[i]
-		digits[i] = '0' + byte(uniform(10))
-		out = append(out, names[i], digits[i], ' ')
-	}
-	out[len(out)-1] = '\n'
-	for _, q := range asked {
-		out = append(out, names[q], digits[q], ' ')
+		out = append(out, names[asked[i]], digits[asked[i]], ' ')
 	}
 	out[len(out)-1] = '\n'
 	return out
 }
 
-// copyDocument is a line of two to eight random small letters, and the same line again, two to seven times.
+// copyDocument is a line of two to eight random small letters, and the same line again until there are 150 to 400 bytes.
 //
 // What a model can learn by heart: that letters are equally likely, ln 26 = 3.26 nats each, and no more of a first line.
-// Its repetitions cost nothing to whoever remembers the line and where in it they are. What it cannot learn: where the
-// first line ends, and which repetition is the last. Short lines are learned first; longer ones have the same pair of
-// letters twice and want a longer memory of what came before.
+// Its repetitions cost next to nothing to whoever remembers the line and where in it they are. What it cannot learn:
+// where the first line ends, and which repetition is the last. Short lines are learned first; long ones oftener have the
+// same letter twice, and want a memory of more than what followed it.
 func copyDocument(out []byte, uniform func(n int) int) []byte {
 	from := len(out)
+	size := 150 + uniform(251)
 	for range 2 + uniform(7) {
 		out = append(out, 'a'+byte(uniform(26)))
 	}
 	out = append(out, '\n')
-	line := out[from:]
-	for range 2 + uniform(6) {
+	for line := out[from:]; len(out)-from < size; {
 		out = append(out, line...)
 	}
 	return out
 }
 
-// sumsDocument is 3 to 12 additions of numbers below 100, one a line: 57+6=63.
+// sumsDocument is 20 to 50 additions of numbers below 100, one a line: 57+6=63.
 //
 // What a model can learn by heart: to add, which makes the digits after the equals sign certain; it is slow, as carries
 // go against the order of reading. What it cannot learn: the summands. No line helps with another, so nothing is gained
-// by remembering: a text to compare the others with, on which loss does not fall with the position.
+// by remembering: a text to compare the others with, on which the loss does not fall with the position.
 func sumsDocument(out []byte, uniform func(n int) int) []byte {
-	for range 3 + uniform(10) {
+	for range 20 + uniform(31) {
 		a, b := uniform(100), uniform(100)
 		out = fmt.Appendf(out, "%d+%d=%d\n", a, b, a+b)
 	}

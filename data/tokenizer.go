@@ -1,6 +1,6 @@
 // Package data turns text into training batches: tokenizers, corpora split
 // into training and validation, seeded batches that depend on the step alone,
-// and a generator of small stories to train on.
+// and generators of texts to train on: stories and small tasks.
 package data
 
 import (

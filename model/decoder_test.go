@@ -20,7 +20,7 @@ func randomModel(t *testing.T, r *rand.Rand, ex prog.Executor) *model.LM {
 	c.IntermediateSize, c.MiniBatchSize, c.ConvKernel = 8+r.IntN(20), 1+r.IntN(6), 1+r.IntN(5)
 	c.TTTLayerType = []string{"linear", "mlp"}[r.IntN(2)]
 	c.UseGate, c.ShareQK, c.PreConv, c.TieWordEmbeddings = r.IntN(2) == 0, r.IntN(2) == 0, r.IntN(2) == 0, r.IntN(2) == 0
-	c.InitializerRange, c.MaxPositionEmbeddings = 0.2, 300
+	c.InitializerRange, c.MaxPositionEmbeddings = 0.2, 1200
 	kind := r.IntN(4)
 	if kind&1 == 1 {
 		c.Variant, c.UseGate, c.ShareQK = model.VariantVideo, false, false

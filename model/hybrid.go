@@ -36,8 +36,10 @@ func (m *LM) videoLayer(r *prog.Recorder, w *layerParams, in Tokens, x *prog.Ten
 	}, ttt.VideoOptions{
 		Options: ttt.Options{
 			Heads: c.NumAttentionHeads, MiniBatch: c.MiniBatchSize, CheckpointEvery: m.Scan.CheckpointEvery, MaxMiniBatches: how.MaxMiniBatches,
+			NonCausal: m.leaks(how),
 		},
 		BaseLR: c.TTTBaseLR,
+		Fault:  m.fault.video(),
 		Inner:  func(xs *prog.Tensor, o ttt.Options) *prog.Tensor { return m.innerLoop(r, w, xs, mem, how, o) },
 	})
 	if how.norms != nil {

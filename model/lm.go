@@ -17,6 +17,9 @@ type LM struct {
 	// TargetEps is what the video variant's normaliser adds to the standard deviation. It is data: the next step takes it up.
 	TargetEps float64
 
+	fault    Fault
+	firstEps *float64 // that StaleEps stays with; nil: none yet
+
 	tables *prog.Arena  // constants: the rotary embeddings' tables
 	rope   *prog.Tensor // [K, F/2, 2], for places in mini-batches
 	angles *prog.Tensor // [MaxPositionEmbeddings, F/2, 2], for absolute positions; nil where nothing needs them
@@ -178,7 +181,7 @@ func (m *LM) tttLayer(r *prog.Recorder, w *layerParams, pos, x *prog.Tensor, mem
 		pos.Reshape(b*l), op.RoPEOptions{Heads: c.NumAttentionHeads, Period: c.MiniBatchSize})
 	o := ttt.Options{
 		Heads: c.NumAttentionHeads, SeqLen: l, MiniBatch: c.MiniBatchSize, CheckpointEvery: m.Scan.CheckpointEvery,
-		MaxMiniBatches: how.MaxMiniBatches,
+		MaxMiniBatches: how.MaxMiniBatches, NonCausal: m.leaks(how),
 	}
 	y := m.innerLoop(r, w, xs, mem, how, o)
 	y = op.LayerNorm(r, y, w.postW, w.postB, 1e-6)

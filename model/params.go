@@ -44,6 +44,7 @@ type layerParams struct {
 	attO               *prog.Tensor
 	alpha              *prog.Tensor // [C]: the gate of a hybrid's TTT layer
 	hasTTT, hasAttends bool
+	number             int // of the block
 }
 
 // shapes lists every parameter with its shape in the official state dict's order.
@@ -175,7 +176,7 @@ func NewParams(c Config) (*Params, error) {
 		}
 		a := l + "self_attn."
 		p.layers = append(p.layers, layerParams{
-			hasTTT: c.HasTTT(i), hasAttends: c.Block == BlockHybrid,
+			number: i, hasTTT: c.HasTTT(i), hasAttends: c.Block == BlockHybrid,
 			attQ: at(a + "q_proj.weight"), attK: at(a + "k_proj.weight"), attV: at(a + "v_proj.weight"), attO: at(a + "o_proj.weight"),
 			alpha: at(l + "ttt_gate"), qB: at(s + "wq.bias"), kB: at(s + "wk.bias"), vB: at(s + "wv.bias"), oB: at(s + "wo.bias"),
 			convNorm: at(l + "conv.norm.weight"), convW: at(l + "conv.conv.weight"), convB: at(l + "conv.conv.bias"),

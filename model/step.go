@@ -42,6 +42,7 @@ type TrainStep struct {
 	metrics *prog.Arena
 	ring    *prog.Tensor // [Ring, 2]: loss and gradient norm
 	moments [2]*prog.Arena
+	norms   *normProbes // nil: the model has no normaliser
 }
 
 // NewTrainStep records a training step of m.
@@ -65,6 +66,7 @@ func NewTrainStep(m *LM, o StepOptions) (*TrainStep, error) {
 	s.metrics = prog.NewArena("metrics")
 	s.ring = s.metrics.Add("ring", prog.F32, o.Ring, 2)
 	s.moments = [2]*prog.Arena{m.Arena.Mirror("m"), m.Arena.Mirror("v")}
+	s.norms = newNormProbes(m)
 	var err error
 	s.Program, err = prog.Record("train step", func(r *prog.Recorder) {
 		whole := func(a *prog.Arena) *prog.Tensor { return a.Window(a.Name(), 0, a.Words()) }
@@ -78,6 +80,9 @@ func NewTrainStep(m *LM, o StepOptions) (*TrainStep, error) {
 				s.Memory = append(s.Memory, how.Memory)
 			}
 			r.Scope(fmt.Sprintf("micro%d", i), func() {
+				if i == o.Micro-1 {
+					how.norms = s.norms.record(r, t.Eps)
+				}
 				act := m.Forward(r, t, how)
 				rows := op.CrossEntropy(r, act.Logits, t.Targets.Reshape(o.Batch*o.SeqLen), s.scale)
 				op.SumTo(r, rows, s.scale, loss)
@@ -129,6 +134,10 @@ func (s *TrainStep) SetHyper(o AdamW, lr float64, step int) {
 // that the ring holds, row (step-1) % Ring, into dst [Ring*2].
 func (s *TrainStep) Metrics(ex prog.Executor, dst []float32) error { return ex.Read(s.ring, dst) }
 
+// Norms reads what the normalisers of the video variant did in the last step's last micro-batch, by layer and head; nil
+// where the model has none.
+func (s *TrainStep) Norms(ex prog.Executor) ([]NormStats, error) { return s.norms.read(s.lm, ex) }
+
 // Moments are the optimiser's two arenas, laid out as the parameters.
 func (s *TrainStep) Moments() (m, v *prog.Arena) { return s.moments[0], s.moments[1] }
 
@@ -140,6 +149,7 @@ func (s *TrainStep) Free(ex prog.Executor) {
 	for _, m := range s.Memory {
 		ex.Free(m.Arena)
 	}
+	s.norms.free(ex)
 }
 
 // EvalStep scores sequences without learning from them.
@@ -298,7 +308,7 @@ func (s *LogitsStep) Free(ex prog.Executor) { ex.Free(s.Inputs.Arena) }
 // positions, 0 to L-1 in each row. A token before a document's first has no target. It returns the number of targets.
 func (m *LM) fillTokens(s *prog.Stage, t Tokens, positions bool) (int, error) {
 	if t.Eps != nil {
-		s.F32(t.Eps)[0] = float32(m.TargetEps)
+		s.F32(t.Eps)[0] = float32(m.eps())
 	}
 	ids, pos, targets := s.U32(t.IDs), s.U32(t.Pos), s.U32(t.Targets)
 	b, l := t.IDs.Dim(0), t.IDs.Dim(1)

@@ -171,6 +171,7 @@ func TestRestoreRefuses(t *testing.T) {
 		"train.seq_len=20":           "its train.seq_len is 16, not 20",
 		"data.document=.":            `its data.document is "\n\n", not "."`,
 		"data.story_bytes=4000":      ErrOtherText.Error(),
+		"data.task=copy":             ErrOtherText.Error(),
 		"train.lr=1e-5":              "",
 		"train.steps=70":             "",
 		"train.log_every=1":          "",

@@ -182,6 +182,8 @@ func TestValidate(t *testing.T) {
 		{"train.clip=inf", "train: train.clip +Inf, want 0 to "},
 		{"data.val_fraction=-0.1", "train: data.val_fraction -0.1, want 0 to 0.9"},
 		{"data.story_bytes=0", "train: data.story_bytes 0, want 1 to "},
+		{"data.task=x", `train: data.task "x", want one of stories, recall, copy, sums`},
+		{"data.task=", `train: data.task "", want one of stories, `},
 		{"sample.temperature=-1", "train: sample.temperature -1, want 0 to 100"},
 		{"model.vocab_size=255", "train: model.vocab_size 255, want at least 256"},
 		{"model.num_attention_heads=3", "model: hidden_size 128 is not a multiple of num_attention_heads 3"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -317,9 +318,17 @@ func TestNewErrors(t *testing.T) {
 }
 
 func TestCorpus(t *testing.T) {
-	c, err := Corpus(Data{StoryBytes: 1000})
-	if err != nil || c.Name() != "stories" || c.Len() < 1000 {
-		t.Errorf("%v, %v", c, err)
+	for _, task := range data.Tasks() {
+		c, err := Corpus(Data{Task: task.Name, StoryBytes: 1000})
+		if err != nil || c.Name() != task.Name || c.Len() < 1000 {
+			t.Errorf("%v, %v", c, err)
+		}
+		if f, _ := reflect.TypeFor[Data]().FieldByName("Task"); !strings.Contains(f.Tag.Get("comment"), task.Name) {
+			t.Errorf("the comment of data.task does not name %s", task.Name)
+		}
+	}
+	if _, err := Corpus(Data{Task: "storys", StoryBytes: 1000}); err == nil || err.Error() != `data: task "storys", want one of stories, recall, copy, sums` {
+		t.Error(err)
 	}
 	if _, err := Corpus(Data{File: t.TempDir()}); err == nil {
 		t.Error("a folder is a text")

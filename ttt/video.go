@@ -1,6 +1,8 @@
 package ttt
 
 import (
+	"math"
+
 	"innerloop/op"
 	"innerloop/prog"
 )
@@ -32,7 +34,19 @@ type VideoOptions struct {
 	// Inner records the inner loop in place of a plain scan without a state: Params' Scan with one, Decode or Probe, on xs
 	// and with the options completed. It returns the output [B*L, C]. nil: the plain scan.
 	Inner func(xs *prog.Tensor, o Options) *prog.Tensor
+	// Fault puts known faults into the layer, to test what finds them. The zero value has none.
+	Fault VideoFault
 }
+
+// VideoFault are faults of a layer of the video variant.
+type VideoFault struct {
+	Norm     op.NormFault // of the target's normaliser; 0: none
+	RawKeys  bool         // keys are used as they are, not of length 1
+	NearKeys bool         // the values are nearly the keys
+}
+
+// near is how far NearKeys' values are from the keys, of what they were.
+const near = 1e-7
 
 // VideoLayer are the tensors of a recorded layer that others look at: each holds what the next operation reads.
 type VideoLayer struct {
@@ -67,13 +81,25 @@ func Video(r *prog.Recorder, in VideoInputs, p VideoParams, o VideoOptions) Vide
 	if o.Eps == 0 {
 		o.Eps = 1e-8
 	}
-	turned := func(w, bias *prog.Tensor) *prog.Tensor {
-		return op.Rotate(r, op.L2Norm(r, op.LinearBias(r, x, w, bias), h), in.Table, in.Pos, h)
+	turned := func(w, bias *prog.Tensor, raw bool) *prog.Tensor {
+		y := op.LinearBias(r, x, w, bias)
+		if !raw {
+			y = op.L2Norm(r, y, h)
+		}
+		return op.Rotate(r, y, in.Table, in.Pos, h)
 	}
-	q, k := turned(p.WQ, p.BQ), turned(p.WK, p.BK)
-	y := VideoLayer{XV: op.LinearBias(r, x, p.WV, p.BV).Reshape(b, l, h, f), XK: k.Reshape(b, l, h, f)}
+	q, k := turned(p.WQ, p.BQ, false), turned(p.WK, p.BK, o.Fault.RawKeys)
+	v := op.LinearBias(r, x, p.WV, p.BV)
+	if o.Fault.NearKeys {
+		v = op.Mix(r, k, v, near)
+	}
+	y := VideoLayer{XV: v.Reshape(b, l, h, f), XK: k.Reshape(b, l, h, f)}
 	gamma, beta := p.Inner.Norm()
-	y.Target, y.Z, y.Std = op.TargetNorm(r, y.XV, y.XK, gamma, beta, in.Eps)
+	if o.Fault.Norm != 0 {
+		y.Target, y.Z, y.Std = op.FaultyNorm(r, o.Fault.Norm, y.XV, y.XK, gamma, beta, in.Eps)
+	} else {
+		y.Target, y.Z, y.Std = op.TargetNorm(r, y.XV, y.XK, gamma, beta, in.Eps)
+	}
 	y.LR = op.LRGate(r, op.Linear(r, x, p.LRW.Reshape(h, c)), p.LRB, o.BaseLR, f)
 	xs := op.Pack(r, q, k, y.Target.Reshape(b, l, c), y.LR, in.Pos, o.MiniBatch)
 	if o.Inner == nil {
@@ -83,3 +109,7 @@ func Video(r *prog.Recorder, in VideoInputs, p VideoParams, o VideoOptions) Vide
 	y.Out = op.LinearBias(r, out.Reshape(b, l, c), p.WO, p.BO)
 	return y
 }
+
+// NormBound is the largest |z| that a normaliser of n channels can make, whatever its input and eps: sqrt(n-1), where a
+// value is over a root that counts its own square; (n-1)/sqrt(n) in exact arithmetic.
+func NormBound(n int) float64 { return math.Sqrt(float64(max(n, 2) - 1)) }
