@@ -138,7 +138,7 @@ func FuzzDecodeWAV(f *testing.F) {
 }
 
 func TestEncodeWAV(t *testing.T) {
-	a := Sounds(1, 5000)
+	a := Sounds(1, 5000, SoundRate)
 	b, err := DecodeWAV("a", EncodeWAV(a))
 	if err != nil || b.Rate != a.Rate || len(b.Samples) != len(a.Samples) {
 		t.Fatal(err, b.Rate, len(b.Samples))
@@ -208,16 +208,27 @@ func TestResample(t *testing.T) {
 }
 
 func TestSounds(t *testing.T) {
-	a, b := Sounds(1, 50000), Sounds(1, 20000)
+	a, b := Sounds(1, 50000, SoundRate), Sounds(1, 20000, SoundRate)
 	if len(a.Samples) < 50000 || !slices.Equal(a.Samples[:len(b.Samples)], b.Samples) {
 		t.Error("a longer sound does not begin with the shorter")
 	}
-	if slices.Equal(Sounds(2, 100).Samples[:100], a.Samples[:100]) {
+	if slices.Equal(Sounds(2, 100, SoundRate).Samples[:100], a.Samples[:100]) {
 		t.Error("the seed does not matter")
 	}
 	lo, hi := slices.Min(a.Samples), slices.Max(a.Samples)
 	if lo < -1 || hi > 1 || hi < 0.3 {
 		t.Error(lo, hi)
+	}
+	// At another rate they are the same sounds, but for what it cannot hold: 16,000 samples a second hold all, 1,000 the lowest.
+	double, want := Sounds(1, 20000, 2*SoundRate), b.Resample(2*SoundRate)
+	for i, s := range want.Samples[:10000] {
+		if math.Abs(float64(s-double.Samples[i])) > 1e-3 {
+			t.Fatalf("at twice the rate: sample %d is %g, want %g", i, double.Samples[i], s)
+		}
+	}
+	slow := Sounds(1, 6250, 1000)
+	if n := len(slow.Samples); n < 6250 || n > 6250+2000 || slices.Max(slow.Samples) < 0.1 {
+		t.Errorf("at 1,000 a second: %d samples, the loudest %g", n, slices.Max(slow.Samples))
 	}
 	used := map[byte]bool{}
 	for _, tok := range a.Tokens() {
@@ -241,10 +252,10 @@ func TestLoadSound(t *testing.T) {
 		}
 		return path
 	}
-	a := Sounds(3, 9000)
-	c, sound, err := LoadSound(write("a.wav", EncodeWAV(a)), SoundRate)
-	if err != nil || !sound || c.Len() != len(a.Samples) {
-		t.Fatal(c.Len(), sound, err)
+	a := Sounds(3, 9000, SoundRate)
+	c, err := LoadSound(write("a.wav", EncodeWAV(a)), SoundRate)
+	if err != nil || c.Rate() != SoundRate || c.Len() != len(a.Samples) {
+		t.Fatal(c, err)
 	}
 	wrong := 0
 	for i, tok := range a.Tokens() {
@@ -255,13 +266,32 @@ func TestLoadSound(t *testing.T) {
 	if wrong > 0 {
 		t.Errorf("%d of %d tokens differ", wrong, c.Len())
 	}
-	if c, _, err := LoadSound(filepath.Join(dir, "a.wav"), SoundRate/2); err != nil || c.Len() != (len(a.Samples)+1)/2 {
-		t.Errorf("at half the rate: %d tokens of %d, %v", c.Len(), len(a.Samples), err)
+	if c, err := LoadSound(filepath.Join(dir, "a.wav"), SoundRate/2); err != nil || c.Rate() != SoundRate/2 || c.Len() != (len(a.Samples)+1)/2 {
+		t.Errorf("at half the rate: %v of %d tokens, %v", c, len(a.Samples), err)
 	}
-	if c, sound, err := LoadSound(write("b.txt", []byte("RIFF and ready")), SoundRate); err != nil || sound || c.Len() != 14 {
-		t.Error(sound, err)
+	if c, err := LoadSound(write("b.txt", []byte("RIFF and ready")), SoundRate); err != nil || c.Rate() != 0 || c.Len() != 14 {
+		t.Error(c, err)
 	}
-	if _, sound, err := LoadSound(write("c.wav", EncodeWAV(a)[:100]), SoundRate); err == nil || !sound || !strings.Contains(err.Error(), "c.wav: byte 36: cut off") {
-		t.Error(sound, err)
+	if c, err := LoadSound(write("c.wav", EncodeWAV(a)[:100]), SoundRate); c != nil || err == nil || !strings.Contains(err.Error(), "c.wav: byte 36: cut off") {
+		t.Error(c, err)
+	}
+	if _, _, err := c.Split(0.1, 1000000); err == nil || !strings.Contains(err.Error(), "samples split into") || !strings.HasSuffix(err.Error(), ": a sound of 10000000 samples or more") {
+		t.Error(err)
+	}
+}
+
+func TestNewSound(t *testing.T) {
+	if c, err := NewSound("none", Audio{Rate: 8000}, 8000); c != nil || err == nil || err.Error() != "data: none: no samples" {
+		t.Error(c, err)
+	}
+	// Three million seconds are too much at the highest rate, which is said before they are made.
+	if c, err := NewSound("long", Audio{1, make([]float32, 3000000)}, maxRate); c != nil || err == nil || err.Error() != "data: long: 2304000000000 samples at 768000 a second, want at most 2147483647" {
+		t.Error(c, err)
+	}
+	for _, rate := range []int{-1, 0, 999, maxRate + 1} {
+		want := fmt.Sprintf("data: x: %d samples a second, want 1000 to 768000", rate)
+		if c, err := NewSound("x", Sounds(1, 10, SoundRate), rate); c != nil || err == nil || err.Error() != want {
+			t.Errorf("got %v, %v, want %s", c, err, want)
+		}
 	}
 }

@@ -11,10 +11,12 @@ import (
 // maxCorpus keeps one text, and every index into it, within 31 bits.
 const maxCorpus = math.MaxInt32
 
-// Corpus is a named text, one byte a token as the [Bytes] tokenizer gives them.
+// Corpus is a named text, one byte a token as the [Bytes] tokenizer gives them, or a sound, one sample a token as
+// [MuLaw] gives them.
 type Corpus struct {
 	name string
 	text []byte
+	rate int // of a sound, samples a second
 }
 
 // NewCorpus makes a corpus of text, which it keeps and which must not change
@@ -26,7 +28,22 @@ func NewCorpus(name string, text []byte) (*Corpus, error) {
 	if len(text) > maxCorpus {
 		return nil, fmt.Errorf("data: %s: %d bytes, want at most %d", name, len(text), maxCorpus)
 	}
-	return &Corpus{name, text}, nil
+	return &Corpus{name: name, text: text}, nil
+}
+
+// NewSound makes a corpus of a sound, brought to rate samples a second. name stands for it in errors. A sound without
+// samples, and one with too many, are errors.
+func NewSound(name string, a Audio, rate int) (*Corpus, error) {
+	if err := checkRate(name, rate); err != nil {
+		return nil, err
+	}
+	if len(a.Samples) == 0 {
+		return nil, fmt.Errorf("data: %s: no samples", name)
+	}
+	if n := float64(len(a.Samples)) / float64(a.Rate) * float64(rate); n > maxCorpus-1 {
+		return nil, fmt.Errorf("data: %s: %.0f samples at %d a second, want at most %d", name, n, rate, maxCorpus)
+	}
+	return &Corpus{name, a.Resample(rate).Tokens(), rate}, nil
 }
 
 // LoadFile reads a file of any bytes as a corpus. A file that is missing,
@@ -54,18 +71,37 @@ func LoadFile(path string) (*Corpus, error) {
 	return nil, fmt.Errorf("data: %s: %w", path, err)
 }
 
-// LoadSound reads a file as LoadFile does, but for WAV files: those become samples at rate, as mu-law tokens. sound says
-// whether it was one.
-func LoadSound(path string, rate int) (c *Corpus, sound bool, err error) {
-	if c, err = LoadFile(path); err != nil || !IsWAV(c.text) {
-		return c, false, err
+// checkRate reports a rate that no sound has.
+func checkRate(name string, rate int) error {
+	if rate < minRate || rate > maxRate {
+		return fmt.Errorf("data: %s: %d samples a second, want %d to %d", name, rate, minRate, maxRate)
+	}
+	return nil
+}
+
+// LoadSound reads a file as LoadFile does, but for WAV files, which become sounds of rate samples a second.
+func LoadSound(path string, rate int) (*Corpus, error) {
+	c, err := LoadFile(path)
+	if err != nil || !IsWAV(c.text) {
+		return c, err
 	}
 	a, err := DecodeWAV(path, c.text)
 	if err != nil {
-		return nil, true, err
+		return nil, err
 	}
-	c, err = NewCorpus(path, a.Resample(rate).Tokens())
-	return c, true, err
+	c.text = nil // it is many times as large as the tokens
+	return NewSound(path, a, rate)
+}
+
+// Rate is the rate of a sound, samples a second; 0: the corpus is a text.
+func (c *Corpus) Rate() int { return c.rate }
+
+// unit is what a token is to people.
+func (c *Corpus) unit() string {
+	if c.rate > 0 {
+		return "samples"
+	}
+	return "bytes"
 }
 
 // Name is the name the corpus was made with: for a file, its path.
@@ -89,8 +125,8 @@ func (c *Corpus) Split(valFraction float64, seqLen int) (train, val Part, err er
 	nVal := valLen(n, valFraction)
 	nTrain := n - nVal
 	if nTrain < seqLen || valFraction > 0 && nVal < seqLen {
-		return Part{}, Part{}, fmt.Errorf("data: %s: %d bytes split into %d for training and %d for validation (val_fraction %v), want at least seq_len %d in each%s",
-			c.name, n, nTrain, nVal, valFraction, seqLen, enough(valFraction, seqLen))
+		return Part{}, Part{}, fmt.Errorf("data: %s: %d %s split into %d for training and %d for validation (val_fraction %v), want at least seq_len %d in each%s",
+			c.name, n, c.unit(), nTrain, nVal, valFraction, seqLen, c.enough(valFraction, seqLen))
 	}
 	return Part{c.name, c.text[:nTrain:nTrain]}, Part{c.name, c.text[nTrain:]}, nil
 }
@@ -98,7 +134,7 @@ func (c *Corpus) Split(valFraction float64, seqLen int) (train, val Part, err er
 func valLen(n int, valFraction float64) int { return int(float64(n) * valFraction) }
 
 // enough says how long a text would do, if any allowed one does.
-func enough(valFraction float64, seqLen int) string {
+func (c *Corpus) enough(valFraction float64, seqLen int) string {
 	need := float64(seqLen-1) / (1 - valFraction) // training has the rounding on its side
 	if valFraction > 0 {
 		need = max(need, float64(seqLen)/valFraction)
@@ -110,7 +146,11 @@ func enough(valFraction float64, seqLen int) string {
 	for n-valLen(n, valFraction) < seqLen || valFraction > 0 && valLen(n, valFraction) < seqLen {
 		n++ // a few steps, for rounding
 	}
-	return fmt.Sprintf(": a text of %d bytes or more", n)
+	what := "text"
+	if c.rate > 0 {
+		what = "sound"
+	}
+	return fmt.Sprintf(": a %s of %d %s or more", what, n, c.unit())
 }
 
 // Part is one side of a [Corpus.Split].

@@ -73,7 +73,7 @@ func TestAdvisedLengthIsLeast(t *testing.T) {
 		for n-valLen(n, frac) < seqLen || valLen(n, frac) < seqLen {
 			n += max(1, seqLen-valLen(n, frac), seqLen-(n-valLen(n, frac)))
 		}
-		hint := enough(frac, seqLen)
+		hint := (&Corpus{}).enough(frac, seqLen)
 		if want := ": a text of " + strconv.Itoa(n) + " bytes or more"; hint != want {
 			t.Fatalf("got %q, want %q", hint, want)
 		}

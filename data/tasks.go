@@ -10,6 +10,7 @@ import (
 type Task struct {
 	Name  string
 	About string // what the text is and what it shows, one sentence
+	Rate  int    // where the text is a sound: Generate's samples a second, each a mu-law token; 0: it is none
 }
 
 // generator writes one document of a task: lines, none of them empty, each with its newline. uniform draws from [0, n).
@@ -17,18 +18,19 @@ type Task struct {
 // or not the inner state begins anew with each.
 type generator struct {
 	Task
-	document func(out []byte, uniform func(n int) int) []byte // nil: Stories
+	document func(out []byte, uniform func(n int) int) []byte // nil: Stories, and Sounds where there is a rate
 }
 
 // generators are all tasks. Their order seeds them: a new one goes to the end.
 var generators = []generator{
-	{Task{"stories", "Short English stories from a built-in grammar: the weights learn words and plots, the inner state who plays in the story that is being read."}, nil},
-	{Task{"recall", "Letters are given digits, then asked for them: as every text gives others, only a model that remembers can answer."}, recallDocument},
-	{Task{"copy", "A line of random letters, then the same line again and again: the first is a guess, the others cost nothing to a model that remembers."}, copyDocument},
-	{Task{"sums", "Small additions, one a line: the weights alone must learn them, as nothing that was read before helps."}, sumsDocument},
+	{Task{"stories", "Short English stories from a built-in grammar: the weights learn words and plots, the inner state who plays in the story that is being read.", 0}, nil},
+	{Task{"recall", "Letters are given digits, then asked for them: as every text gives others, only a model that remembers can answer.", 0}, recallDocument},
+	{Task{"copy", "A line of random letters, then the same line again and again: the first is a guess, the others cost nothing to a model that remembers.", 0}, copyDocument},
+	{Task{"sums", "Small additions, one a line: the weights alone must learn them, as nothing that was read before helps.", 0}, sumsDocument},
+	{Task{"sounds", "Periodic sounds in 8-bit mu-law samples: notes of a few overtones, whose period the inner state learns while it hears them, and phrases that repeat.", SoundRate}, nil},
 }
 
-// Tasks lists the texts that Generate knows, the default first.
+// Tasks lists the texts and sounds that Generate knows, the default first.
 func Tasks() (ts []Task) {
 	for _, g := range generators {
 		ts = append(ts, g.Task)
@@ -48,15 +50,19 @@ func CheckTask(task string) error {
 	return fmt.Errorf("%.60q, want one of %s", task, strings.Join(names, ", "))
 }
 
-// Generate makes a text of a task, at least nbytes long, that ends with a whole document. Documents end with a blank
-// line, and there is none inside one; all other bytes are printable ASCII and newlines. Document i of a task depends on
-// (seed, i) alone, so a longer text begins with the shorter. nbytes of 0 or less gives nil; an unknown task is an error.
+// Generate makes a text of a task, at least nbytes long, that ends with a whole document. Document i of a task depends on
+// (seed, i) alone, so a longer text begins with the shorter. Documents end with a blank line, and there is none inside
+// one; all other bytes are printable ASCII and newlines. Of a sound, whose bytes are the tokens of [MuLaw] and any of
+// 256, a document is a phrase, with nothing to mark its end. nbytes of 0 or less gives nil; an unknown task is an error.
 func Generate(task string, seed uint64, nbytes int) ([]byte, error) {
 	if err := CheckTask(task); err != nil {
 		return nil, fmt.Errorf("data: task %w", err)
 	}
 	k := slices.IndexFunc(generators, func(g generator) bool { return g.Name == task })
-	if generators[k].document == nil {
+	switch {
+	case generators[k].Rate > 0:
+		return soundTokens(seed, nbytes, SoundRate), nil
+	case generators[k].document == nil:
 		return Stories(seed, nbytes), nil
 	}
 	var out []byte
@@ -66,6 +72,25 @@ func Generate(task string, seed uint64, nbytes int) ([]byte, error) {
 		out = append(out, '\n')
 	}
 	return out, nil
+}
+
+// GenerateCorpus is what Generate makes, as a corpus with the task's name; a sound has rate samples a second.
+func GenerateCorpus(task string, seed uint64, nbytes, rate int) (*Corpus, error) {
+	if !slices.ContainsFunc(generators, func(g generator) bool { return g.Name == task && g.Rate > 0 }) {
+		text, err := Generate(task, seed, nbytes)
+		if err != nil {
+			return nil, err
+		}
+		return NewCorpus(task, text)
+	}
+	if err := checkRate(task, rate); err != nil {
+		return nil, err
+	}
+	c, err := NewCorpus(task, soundTokens(seed, nbytes, rate))
+	if err == nil {
+		c.rate = rate
+	}
+	return c, err
 }
 
 // recallDocument is associative recall: a line that gives two to six letters a digit each, then one that asks for them 50

@@ -19,7 +19,7 @@ const (
 	wavExtensible = 0xFFFE // the tag proper is the first word of a GUID
 )
 
-// The rates that a WAV file may have.
+// The rates that a sound may have.
 const minRate, maxRate = 1000, 768000
 
 // wavFormat is what a WAV file's fmt chunk says.

@@ -16,6 +16,7 @@ import (
 const (
 	XV     = "XV"     // the reconstruction target before normalisation
 	XK     = "XK"     // the keys, which the layer L2-normalises
+	Length = "||XK||" // their Euclidean lengths
 	Out    = "out"    // the normalised target
 	Std    = "std"    // the standard deviation of XV - XK
 	Z      = "z"      // the normalised difference
@@ -117,7 +118,7 @@ func ParseLog(name string, r io.Reader) (*Log, error) {
 }
 
 func rank(quantity string) int {
-	return slices.Index([]string{XV, XK, Std, Z, Out, Weight, Bias}, quantity)
+	return slices.Index([]string{XV, XK, Length, Std, Z, Out, Weight, Bias}, quantity)
 }
 
 // add widens the range that the log has of the same layer and quantity. Of a value that is not a number nothing is
@@ -266,6 +267,8 @@ func quantity(w []word) string {
 		return Out
 	case has("xv", "v", "target", "values"):
 		return XV
+	case has("xk", "k", "keys", "key") && has("length", "lengths", "norm", "norms", "l2"):
+		return Length
 	case has("xk", "k", "keys", "key"):
 		return XK
 	case has("weight", "weights", "gamma"):
@@ -309,7 +312,7 @@ func Compare(a, b *Log) *Comparison {
 	c := &Comparison{A: a, B: b}
 	layers := slices.Compact(slices.Sorted(slices.Values(append(a.Layers(), b.Layers()...))))
 	for _, layer := range layers {
-		for _, q := range []string{XV, XK, Std, Z, Out, Weight, Bias} {
+		for _, q := range []string{XV, XK, Length, Std, Z, Out, Weight, Bias} {
 			x, inA := a.Get(layer, q)
 			y, inB := b.Get(layer, q)
 			if !inA && !inB {
@@ -367,6 +370,9 @@ func (l *Log) Findings() (list []LogFinding) {
 		if haveXK && xk.Abs() > 1+1e-4 {
 			tell(layer, KeysNotNormalised, "XK reaches %.4g: L2-normalised keys stay within 1, so the normalised value was not used", xk.Abs())
 		}
+		if n, ok := get(Length, 1, 1); ok && math.Max(math.Abs(n.Min-1), math.Abs(n.Max-1)) > keyTolerance {
+			tell(layer, KeysNotNormalised, "||XK|| is %.4g to %.4g: L2-normalised keys have length 1", n.Min, n.Max)
+		}
 		out, haveOut := get(Out, 0, 0)
 		w, _ := get(Weight, 1, 1)
 		b, _ := get(Bias, 0, 0)
@@ -377,7 +383,7 @@ func (l *Log) Findings() (list []LogFinding) {
 					out.Abs(), least, Bound(n), n)
 			}
 		}
-		for _, q := range []string{XV, XK, Std, Z, Out, Weight, Bias} {
+		for _, q := range []string{XV, XK, Length, Std, Z, Out, Weight, Bias} {
 			if r, ok := l.Get(layer, q); ok && (math.IsNaN(r.Min) || math.IsInf(r.Min, 0) || math.IsNaN(r.Max) || math.IsInf(r.Max, 0)) {
 				tell(layer, NonFinite, "%s is not finite: %g to %g", q, r.Min, r.Max)
 			}

@@ -296,7 +296,7 @@ func (r *Run) Restore(c Checkpoint) error {
 	old.Train.Seed = s.Seed
 	var differ []string
 	for _, d := range Diff(old, r.Config) {
-		fixed := strings.HasPrefix(d.Key, "model.") || d.Key == "train.seed" || d.Key == "train.carry_state"
+		fixed := strings.HasPrefix(d.Key, "model.") && d.Key != "model.target_eps" || d.Key == "train.seed" || d.Key == "train.carry_state"
 		if r.Config.Train.CarryState { // the streams that the state is of
 			fixed = fixed || slices.Contains([]string{"train.batch_size", "train.micro_batches", "train.seq_len", "train.carry_tokens", "data.document", "data.val_fraction"}, d.Key)
 		}

@@ -28,11 +28,23 @@ type Config struct {
 
 // Data says what the model reads.
 type Data struct {
-	File        string  `toml:"file" comment:"any file, its bytes are the tokens; empty: a generated text"`
-	Task        string  `toml:"task" comment:"which generated text: stories, recall, copy, sums"`
+	File        string  `toml:"file" comment:"any file, its bytes are the tokens, or a sound, WAV, its samples in 8-bit mu-law; empty: a generated text"`
+	Task        string  `toml:"task" comment:"which generated text: stories, recall, copy, sums; sounds: a sound"`
+	SampleRate  int     `toml:"sample_rate" comment:"of a sound: samples a second, to which it is brought"`
 	ValFraction float64 `toml:"val_fraction" comment:"the end of the text, held out for validation"`
 	Document    string  `toml:"document" comment:"text that ends a document, where the inner state starts anew; empty: the text is one"`
-	StoryBytes  int     `toml:"story_bytes" comment:"length of the generated text"`
+	StoryBytes  int     `toml:"story_bytes" comment:"length of the generated text, or samples of the sound"`
+}
+
+// The sample rates that sounds may have.
+const minSampleRate, maxSampleRate = 1000, 48000
+
+// CheckSampleRate is an error that begins with the rate where no sound may have it.
+func CheckSampleRate(rate int) error {
+	if rate < minSampleRate || rate > maxSampleRate {
+		return fmt.Errorf("%d, want %d to %d", rate, minSampleRate, maxSampleRate)
+	}
+	return nil
 }
 
 // Options are the settings of optimiser and loop.
@@ -56,6 +68,7 @@ type Options struct {
 	KeepCheckpoints int     `toml:"keep_checkpoints" comment:"the newest that stay on disk; 0: all"`
 	CarryState      bool    `toml:"carry_state" comment:"rows go on from the state of the last step's: sequences longer than seq_len, gradients cut between"`
 	CarryTokens     int     `toml:"carry_tokens" comment:"length of those sequences, whole rows; 0: as long as the text"`
+	Fault           string  `toml:"fault" comment:"a known fault put into the layer, to see what it does and what finds it; empty: none; innerloop help faults lists them"`
 	CheckpointEvery int     `toml:"scan_checkpoint_every" comment:"mini-batches between kept inner states: more is less memory and more time"`
 }
 
@@ -82,7 +95,7 @@ func Default() Config {
 	return Config{
 		Device: "auto",
 		Model:  model.DefaultConfig(),
-		Data:   Data{Task: "stories", ValFraction: 0.1, StoryBytes: 1 << 20},
+		Data:   Data{Task: "stories", SampleRate: data.SoundRate, ValFraction: 0.1, StoryBytes: 1 << 20},
 		Train: Options{
 			Steps: 300, BatchSize: 8, SeqLen: 256, MicroBatches: 1, LR: 3e-3, WarmupSteps: 30, MinLRRatio: 0.1,
 			Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, WeightDecay: 0.1, Clip: 1, Seed: 1, LogEvery: 10, EvalEvery: 100, KeepCheckpoints: 3, CheckpointEvery: 1,
@@ -237,7 +250,7 @@ func (c Config) Validate() error {
 		{"train.micro_batches", t.MicroBatches, 1, 1024}, {"train.warmup_steps", t.WarmupSteps, 0, most},
 		{"train.log_every", t.LogEvery, 1, 1 << 16}, {"train.eval_every", t.EvalEvery, 0, most},
 		{"train.save_every", t.SaveEvery, 0, most}, {"train.keep_checkpoints", t.KeepCheckpoints, 0, most}, {"train.carry_tokens", t.CarryTokens, 0, 1 << 24}, {"train.scan_checkpoint_every", t.CheckpointEvery, 1, 1 << 20},
-		{"data.story_bytes", c.Data.StoryBytes, 1, most}, {"sample.tokens", c.Sample.Tokens, 0, 1 << 24}, {"sample.top_k", c.Sample.TopK, 0, most},
+		{"data.sample_rate", c.Data.SampleRate, minSampleRate, maxSampleRate}, {"data.story_bytes", c.Data.StoryBytes, 1, most}, {"sample.tokens", c.Sample.Tokens, 0, 1 << 24}, {"sample.top_k", c.Sample.TopK, 0, most},
 	} {
 		if d.v < d.lo || d.v > d.hi {
 			return fmt.Errorf("train: %s %d, want %d to %d", d.name, d.v, d.lo, d.hi)
@@ -271,6 +284,9 @@ func (c Config) Validate() error {
 	}
 	if t.CarryTokens%t.SeqLen != 0 || t.CarryTokens > 0 && !t.CarryState {
 		return fmt.Errorf("train: train.carry_tokens %d, want a multiple of train.seq_len %d, and train.carry_state", t.CarryTokens, t.SeqLen)
+	}
+	if err := c.Model.CheckFault(model.Fault(t.Fault)); err != nil {
+		return fmt.Errorf("train: train.fault: %w", err)
 	}
 	if t.CarryState && c.Model.Block == model.BlockHybrid {
 		return fmt.Errorf("train: train.carry_state with model.block hybrid: attention passes no gradient to rows before; want false")

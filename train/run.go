@@ -77,16 +77,13 @@ type Run struct {
 	since   time.Time
 }
 
-// Corpus is the text that a configuration names: a file's bytes, or a generated text, which bears its task's name.
+// Corpus is the text or the sound that a configuration names: a file, or what is generated, which bears its task's name.
+// A sound has the configuration's rate.
 func Corpus(c Data) (*data.Corpus, error) {
 	if c.File != "" {
-		return data.LoadFile(c.File)
+		return data.LoadSound(c.File, c.SampleRate)
 	}
-	text, err := data.Generate(c.Task, 1, c.StoryBytes)
-	if err != nil {
-		return nil, err
-	}
-	return data.NewCorpus(c.Task, text)
+	return data.GenerateCorpus(c.Task, 1, c.StoryBytes, c.SampleRate)
 }
 
 // New prepares a run of a valid configuration on ex: initial weights, recorded programs, split text.
@@ -106,6 +103,9 @@ func New(c Config, ex prog.Executor, text *data.Corpus) (*Run, error) {
 	}
 	m, err := model.New(c.Model, model.ScanOptions{CheckpointEvery: t.CheckpointEvery})
 	if err != nil {
+		return nil, err
+	}
+	if err := m.SetFault(model.Fault(t.Fault)); err != nil {
 		return nil, err
 	}
 	r := &Run{Config: c, Model: m, ex: ex, trainPart: trainPart, val: val, ring: make([]float32, 2*t.LogEvery)}
@@ -144,6 +144,9 @@ func (r *Run) load() (err error) {
 	if err = r.Model.Init(r.ex, t.Seed); err != nil {
 		return err
 	}
+	if err = r.Model.ApplyFault(r.ex); err != nil {
+		return err
+	}
 	if r.val.Len() == 0 {
 		return nil
 	}
@@ -176,6 +179,9 @@ func (r *Run) Program() *prog.Program { return r.train.Program }
 
 // Step is the number of updates made.
 func (r *Run) Step() int { return r.step }
+
+// Norms are what the normalisers of the video variant did in the last step, by layer and head; nil where there are none.
+func (r *Run) Norms() ([]model.NormStats, error) { return r.train.Norms(r.ex) }
 
 // Executor is what the run trains on. It may be used between two steps, and by an observer.
 func (r *Run) Executor() prog.Executor { return r.ex }
@@ -242,6 +248,7 @@ func (r *Run) advance() error {
 			return err
 		}
 	}
+	r.Model.TargetEps = r.Config.Model.TargetEps // a change acts at once
 	if err := r.train.SetBatch(); err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ const (
 	exitOutput
 	exitDiverged
 	exitInterrupted
+	exitUnhealthy
 )
 
 const exitCodesTopic = `innerloop exits with
@@ -34,6 +35,7 @@ const exitCodesTopic = `innerloop exits with
   5  the output cannot be written: no permission, a full disk
   6  training diverged: a loss or gradient that is not finite; the last checkpoint is kept
   7  training was interrupted by SIGINT or SIGTERM: it finished its step and wrote a checkpoint
+  8  diagnose found a cause: the model is not healthy
 
 Everything but 0 comes with one line on standard error. A second signal ends the program at once, as does the first one
 in commands other than train.`

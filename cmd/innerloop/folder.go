@@ -26,6 +26,7 @@ type folder struct {
 	metrics *train.Log
 	step    int              // that the run goes on after
 	events  *train.EventFile // nil: nothing was recorded yet
+	norms   []byte           // reused
 }
 
 // newName is a folder for a run without --out: runs/book-20060102-150405, the time being t's.
@@ -100,7 +101,7 @@ func createFolder(dir string, c train.Config) (_ *folder, err error) {
 	if err := train.SaveConfig(dir, c); err != nil {
 		return nil, fail(exitOutput, err)
 	}
-	gone := []string{at(model.WeightsFile), at(model.ConfigFile), at(metricsFile)}
+	gone := []string{at(model.WeightsFile), at(model.ConfigFile), at(metricsFile), at(train.NormsFile)}
 	events, err := filepath.Glob(at("events.out.tfevents.*.innerloop.*"))
 	if err != nil {
 		return nil, err
@@ -180,6 +181,24 @@ func (f *folder) scalars(step int, values ...train.Scalar) error {
 		}
 	}
 	f.events.Scalars(step, values...)
+	return nil
+}
+
+// logNorms adds what the normalisers did in a step to the run's log of them.
+func (f *folder) logNorms(step int, list []model.NormStats, headDim int) error {
+	if len(list) == 0 {
+		return nil
+	}
+	path := filepath.Join(f.dir, train.NormsFile)
+	w, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	if err != nil {
+		return failf(exitOutput, "%s: %w", path, cause(err))
+	}
+	f.norms = train.AppendNorms(f.norms[:0], step, list, headDim)
+	_, err = w.Write(f.norms)
+	if err := errors.Join(err, w.Close()); err != nil {
+		return failf(exitOutput, "%s: %w", path, cause(err))
+	}
 	return nil
 }
 

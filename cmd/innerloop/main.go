@@ -105,8 +105,9 @@ named and shaped as the official PyTorch model's.`,
 		what, _, _ := strings.Cut(err.Error(), ": strconv.") // the call that failed is not the user's
 		return failf(exitUsage, "%s: see %s --help", what, c.CommandPath())
 	})
-	root.AddCommand(a.trainCommand(), a.runsCommand(), a.evalCommand(), a.generateCommand(), a.exportCommand(), a.importCommand(), a.logsCommand(), a.doctorCommand(), a.benchCommand())
+	root.AddCommand(a.trainCommand(), a.runsCommand(), a.evalCommand(), a.generateCommand(), a.exportCommand(), a.importCommand(), a.diagnoseCommand(), a.logsCommand(), a.doctorCommand(), a.benchCommand())
 	root.AddCommand(&cobra.Command{Use: "config", Short: "The configuration file, all keys with their defaults", Long: configTopic()})
+	root.AddCommand(&cobra.Command{Use: "faults", Short: "Known faults that can be put into a TTT layer", Long: faultsTopic()})
 	root.AddCommand(&cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: exitCodesTopic})
 	cobra.AddTemplateFunc("options", options)
 	root.SetUsageTemplate(usageTemplate)

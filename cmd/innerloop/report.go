@@ -60,6 +60,13 @@ func (r *report) Steps(steps []train.Step, seconds float64) error {
 	if err := r.out.written(r.out.metrics.Steps(steps, r.speed)); err != nil {
 		return err
 	}
+	norms, err := r.run.Norms()
+	if err != nil {
+		return err
+	}
+	if err := r.out.logNorms(now.Step, norms, r.run.Config.Model.HeadDim()); err != nil {
+		return err
+	}
 	r.last = now
 	every, all := r.run.Config.Train.LogEvery, r.run.Config.Train.Steps
 	switch {

@@ -32,6 +32,7 @@ type trainFlags struct {
 	force     bool
 	noSample  bool
 	quiet     bool
+	fault     string
 }
 
 // resumeFlag is a flag that may have a folder: --resume, --resume=DIR.
@@ -118,6 +119,7 @@ unless --config names another: the command that began a run goes on with it once
 	fl.Lookup("resume").NoOptDefVal = "true"
 	fl.IntVar(&f.stopAfter, "stop-after", 0, "stop after `N` more steps, with a checkpoint: --resume goes on")
 	fl.BoolVar(&f.force, "force", false, "replace the run that --out holds")
+	fl.StringVar(&f.fault, "fault", "", "put the known fault `NAME` into the layer; see innerloop help faults")
 	fl.BoolVar(&f.noSample, "no-sample", false, "generate no samples at the end")
 	fl.BoolVar(&f.quiet, "quiet", false, "print nothing but the folder's name at the end; no samples")
 	if err := c.MarkFlagDirname("out"); err != nil {
@@ -146,6 +148,9 @@ func (f *trainFlags) resolve(c *cobra.Command) (train.Config, error) {
 	}
 	if f.device.name != "" {
 		cfg.Device = f.device.name
+	}
+	if c.Flags().Changed("fault") {
+		cfg.Train.Fault = f.fault
 	}
 	if c.Flags().Changed("stop-after") && f.stopAfter < 1 {
 		return cfg, failf(exitUsage, "--stop-after %d, want at least 1", f.stopAfter)
