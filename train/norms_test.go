@@ -1,0 +1,161 @@
+package train_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"innerloop/gpu/gputest"
+	"innerloop/lab"
+	"innerloop/model"
+	"innerloop/prog"
+	"innerloop/train"
+)
+
+// watcher is an observer that holds every step's normalisers against their invariants.
+type watcher struct {
+	t    *testing.T
+	run  *train.Run
+	log  []byte
+	loss []float64
+	std  []float64 // mean standard deviation of each step, over layers and heads
+	seen map[int]int
+}
+
+func (w *watcher) Steps(steps []train.Step, _ float64) error {
+	list, err := w.run.Norms()
+	if err != nil {
+		return err
+	}
+	for _, s := range steps {
+		w.loss = append(w.loss, s.Loss)
+	}
+	mean := 0.0
+	for _, s := range list {
+		w.seen[s.Layer]++
+		mean += s.Std.Mean / float64(len(list))
+		if s.MaxZ > s.Bound*(1+1e-5) || s.MaxZ <= 0 || s.NonFinite != 0 || s.KeyMin < 1-1e-4 || s.KeyMax > 1+1e-4 || s.Std.Min < 0 || s.Gain > 1/s.Eps {
+			w.t.Errorf("step %d: %+v", w.run.Step(), s)
+		}
+	}
+	w.std = append(w.std, mean)
+	w.log = train.AppendNorms(w.log, w.run.Step(), list, w.run.Config.Model.HeadDim())
+	return nil
+}
+func (*watcher) Eval(train.Eval) error { return nil }
+func (*watcher) Save(int) error        { return nil }
+
+// deep is a model of 32 narrow layers with TTT in the last three, as the case had.
+func deep(task string) train.Config {
+	c := train.Default()
+	m := &c.Model
+	m.HiddenSize, m.IntermediateSize, m.NumHiddenLayers, m.NumAttentionHeads, m.MiniBatchSize, m.MaxPositionEmbeddings = 16, 32, 32, 2, 8, 64
+	m.Block, m.Variant, m.Layers = model.BlockHybrid, model.VariantVideo, "29,30,31"
+	c.Data.Task, c.Data.StoryBytes = task, 60000
+	t := &c.Train
+	t.Steps, t.BatchSize, t.SeqLen, t.MicroBatches, t.LogEvery, t.EvalEvery, t.WarmupSteps, t.LR = 100, 2, 48, 2, 1, 0, 10, 3e-3
+	return c
+}
+
+// A 32-layer model with TTT layers at 29, 30 and 31 goes through the backward pass of its micro-batches and trains for 100
+// steps, on text and on sound, every normalised value below its bound at every step.
+func TestLayers29To31(t *testing.T) {
+	if testing.Short() {
+		t.Skip("200 steps of 32 layers")
+	}
+	spread := map[string][2]float64{}
+	for _, task := range []string{"stories", "sounds"} {
+		t.Run(task, func(t *testing.T) {
+			c := deep(task)
+			text, err := train.Corpus(c.Data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := train.New(c, prog.NewCPU[float32](0), text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			w := &watcher{t: t, run: r, seen: map[int]int{}}
+			if err := r.Train(context.Background(), w); err != nil {
+				t.Fatal(err)
+			}
+			if fmt.Sprint(w.seen) != "map[29:200 30:200 31:200]" {
+				t.Errorf("layers and heads that were watched: %v, want 2 heads of 29, 30 and 31 in 100 steps", w.seen)
+			}
+			mean := func(x []float64) (s float64) {
+				for _, v := range x {
+					s += v / float64(len(x))
+				}
+				return s
+			}
+			if a, z := mean(w.loss[:10]), mean(w.loss[90:]); !(z < a-0.3) {
+				t.Errorf("the loss went from %.3f to %.3f", a, z)
+			}
+			// The log says the same to whoever reads it.
+			l, err := lab.ParseLog("norms.log", strings.NewReader(string(w.log)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f := l.Findings(); len(f) != 0 || fmt.Sprint(l.Layers()) != "[29 30 31]" {
+				t.Errorf("layers %v, findings %v", l.Layers(), f)
+			}
+			spread[task] = [2]float64{mean(w.std[:10]), mean(w.std[90:])}
+		})
+	}
+	t.Logf("mean standard deviation of XV - XK, first and last ten steps: text %.3g, %.3g; sound %.3g, %.3g",
+		spread["stories"][0], spread["stories"][1], spread["sounds"][0], spread["sounds"][1])
+}
+
+// A changed eps acts on the very next step of a run that is under way, with the programs that were loaded before.
+func TestEpsActsAtOnce(t *testing.T) {
+	gputest.Each(t, func(t *testing.T, ex prog.Executor) {
+		c := deep("stories")
+		c.Model.NumHiddenLayers, c.Model.Layers, c.Train.Steps = 2, "1", 6
+		text, err := train.Corpus(c.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		counted := &loads{Executor: ex}
+		r, err := train.New(c, counted, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		loaded := counted.n
+		w := &watcher{t: t, run: r, seen: map[int]int{}}
+		var last float64
+		for i, eps := range []float64{1e-8, 1e-2, 0.5, 1e-5} {
+			r.Config.Model.TargetEps = eps
+			r.StopAt = i + 1
+			if err := r.Train(context.Background(), w); err != nil {
+				t.Fatal(err)
+			}
+			list, err := r.Norms()
+			if err != nil {
+				t.Fatal(err)
+			}
+			// |z| is at most std's share of std + eps of its bound.
+			z := list[0].MaxZ
+			if limit := list[0].Bound * list[0].Std.Max / (list[0].Std.Max + eps); z > limit*1.001 || i > 0 && (eps == 0.5) != (z < 0.8*last) && eps == 0.5 {
+				t.Errorf("eps %g: |z| %g, before %g, limit %g", eps, z, last, limit)
+			}
+			last = z
+		}
+		if counted.n != loaded {
+			t.Errorf("%d programs were loaded for a change of eps", counted.n-loaded)
+		}
+	})
+}
+
+// loads counts the programs that are loaded.
+type loads struct {
+	prog.Executor
+	n int
+}
+
+func (l *loads) Load(p *prog.Program) (prog.Runner, error) {
+	l.n++
+	return l.Executor.Load(p)
+}
