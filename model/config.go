@@ -149,6 +149,8 @@ func (c Config) validateHybrid() error {
 		return fmt.Errorf("model: max_position_embeddings %d, want 1 to %d", c.MaxPositionEmbeddings, largest)
 	case c.Variant == VariantVideo && (c.ShareQK || c.UseGate):
 		return fmt.Errorf("model: variant video has neither share_qk nor use_gate: want both false")
+	case c.Block == BlockHybrid && c.HeadDim() > 128:
+		return fmt.Errorf("model: head_dim %d (hidden_size %d / num_attention_heads %d), want at most 128 in a hybrid: attention", c.HeadDim(), c.HiddenSize, c.NumAttentionHeads)
 	case c.Block == BlockHybrid && c.PreConv:
 		return fmt.Errorf("model: block hybrid has no pre_conv: want false")
 	}

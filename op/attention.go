@@ -145,20 +145,38 @@ var (
 )
 
 func sampleAttention(r *rand.Rand) attentionC {
+	windowed, long, round := r.IntN(2) == 0, r.IntN(2) == 0, r.IntN(2) == 0
 	c := attentionC{B: 1 + r.IntN(2), L: sampleDim(r), H: 1 + r.IntN(3), F: 1 + r.IntN(maxHeadDim)}
-	if r.IntN(2) == 0 {
+	if long {
+		c.L += r.IntN(100)
+	}
+	if round {
 		c.F = 1 << r.IntN(8)
 	}
 	c.W = c.L
-	if r.IntN(3) == 0 {
+	if windowed {
 		c.W = 1 + r.IntN(c.L)
 	}
 	return c
 }
 
+// fillDocuments draws the positions of rows of l tokens as fillPositions does, but of long documents.
+func fillDocuments(r *rand.Rand, pos []uint32, l int) {
+	for i := range pos {
+		switch {
+		case i%l == 0:
+			pos[i] = [...]uint32{0, uint32(r.IntN(6)), 1<<24 + r.Uint32N(1<<31)}[r.IntN(3)]
+		case r.IntN(2*l) == 0:
+			pos[i] = 0
+		default:
+			pos[i] = pos[i-1] + 1
+		}
+	}
+}
+
 // fillAttention makes positions, and in one case of four logits that differ much.
 func fillAttention(c attentionC, r *rand.Rand, q []float64, pos []uint32) {
-	fillPositions(r, pos, c.L)
+	fillDocuments(r, pos, c.L)
 	if r.IntN(4) == 0 {
 		for i := range q {
 			q[i] *= 8 // exact in float32
@@ -214,12 +232,12 @@ func (o AttentionOptions) check(r *prog.Recorder, x *prog.Tensor) attentionC {
 // over the tokens j <= i of i's row and document, with a window those with i-j < o.Window. q, k and v are [...,C] of
 // B*o.SeqLen tokens, where they want rotary embedding after Rotate; pos, as many u32, is each token's position in its
 // document, 0 the first: of a document that began before its row only what is in the row is seen. out is as q.
-// F is at most 128. Logits that float32 can hold make finite results; a row has at least itself.
+// F is at most 128. Products q_i·k_j that float32 can hold make finite results; a token has at least itself.
 //
 // The scores are never in memory: a pass over tiles of keys keeps each row's running maximum and sum, and the backward
 // pass makes the probabilities anew from the logarithm of the sum, once for the queries' gradients and once for those of
 // keys and values (FlashAttention: Dao et al. 2022, arXiv 2205.14135; the two passes of the backward: Dao 2023, arXiv
-// 2307.08691). A value that is not finite makes its own token's results so, and may make those of the 63 tokens before.
+// 2307.08691). What is not finite reaches all that see it, and may reach tokens beside these, whose tiles it shares.
 func Attention(r *prog.Recorder, q, k, v, pos *prog.Tensor, o AttentionOptions) *prog.Tensor {
 	c := o.check(r, q)
 	out := r.Temp("attention", q.Shape()...)

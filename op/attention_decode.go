@@ -69,7 +69,7 @@ var attentionDecodeK = define(prog.Spec[attentionDecodeC]{
 		}
 		return c
 	},
-	Fill: func(c attentionDecodeC, r *rand.Rand, a *prog.Args[float64]) { fillPositions(r, a.U[3], c.T) },
+	Fill: func(c attentionDecodeC, r *rand.Rand, a *prog.Args[float64]) { fillDocuments(r, a.U[3], c.T) },
 })
 
 // AttentionDecode records Attention of o.SeqLen tokens a row, one or some, that go on from those that the row has read

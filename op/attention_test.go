@@ -164,6 +164,7 @@ func TestAttentionExtremeLogits(t *testing.T) {
 		for _, c := range []attentionCase{
 			{"", [][]uint32{joined(from(3, 40), from(0, 60))}, 2, 4, 0},
 			{"", [][]uint32{from(0, 100)}, 1, 64, 33},
+			{"", [][]uint32{from(0, 70)}, 1, 64, 0},
 		} {
 			r := rand.New(rand.NewPCG(6, 6))
 			whole := func() float64 { return float64(r.IntN(141) - 70) } // products of whole numbers are exact
