@@ -96,6 +96,9 @@ func LoadSound(path string, rate int) (*Corpus, error) {
 // Rate is the rate of a sound, samples a second; 0: the corpus is a text.
 func (c *Corpus) Rate() int { return c.rate }
 
+// Tokens are all tokens. They must not be changed.
+func (c *Corpus) Tokens() []byte { return c.text }
+
 // unit is what a token is to people.
 func (c *Corpus) unit() string {
 	if c.rate > 0 {

@@ -6,8 +6,11 @@ import "math"
 // section 2.2): y = sign(x) ln(1 + mu|x|) / ln(1 + mu).
 const mu = 255
 
+// Silence is the token of a sample of 0.
+const Silence byte = 128
+
 // MuLaw is the token of a sample of -1 to 1: its companded value, rounded to 256 equal steps, 0 the lowest. What is beyond is
-// cut off; silence is 128.
+// cut off.
 func MuLaw(sample float32) byte {
 	x := max(-1, min(1, float64(sample)))
 	y := math.Copysign(math.Log1p(mu*math.Abs(x))/math.Log1p(mu), x)
@@ -23,7 +26,7 @@ var muTable = func() (t [256]float32) {
 	return t
 }()
 
-// FromMuLaw is the sample in the middle of a token's step; silence, 128, is 0.
+// FromMuLaw is the sample in the middle of a token's step; that of Silence is 0.
 func FromMuLaw(token byte) float32 { return muTable[token] }
 
 // Tokens are a's samples as tokens.

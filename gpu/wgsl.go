@@ -29,14 +29,16 @@ func workgroupOf(src string) (w workgroup, err error) {
 	}()
 	var shared []string // types
 	for rest := src; rest != ""; {
-		// A declaration may go on in the next lines.
-		p.s = rest
-		_, rest, _ = strings.Cut(rest, "\n")
-		if p.keyword("const") {
+		p.s = rest // a declaration may go on in the next lines
+		line, after, _ := strings.Cut(rest, "\n")
+		rest = after
+		switch {
+		case strings.TrimSpace(line) == "":
+		case p.keyword("const"):
 			if name, _, value := p.declaration(); name != "" && value != "" {
 				p.consts[name] = value
 			}
-		} else if p.take("var<workgroup>") {
+		case p.take("var<workgroup>"):
 			if name, typ, value := p.declaration(); name != "" && typ != "" && value == "" {
 				shared = append(shared, typ)
 			}

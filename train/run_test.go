@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -319,7 +321,7 @@ func TestNewErrors(t *testing.T) {
 
 func TestCorpus(t *testing.T) {
 	for _, task := range data.Tasks() {
-		c, err := Corpus(Data{Task: task.Name, StoryBytes: 1000})
+		c, err := Corpus(Data{Task: task.Name, StoryBytes: 1000, SampleRate: 8000})
 		if err != nil || c.Name() != task.Name || c.Len() < 1000 {
 			t.Errorf("%v, %v", c, err)
 		}
@@ -327,11 +329,26 @@ func TestCorpus(t *testing.T) {
 			t.Errorf("the comment of data.task does not name %s", task.Name)
 		}
 	}
-	if _, err := Corpus(Data{Task: "storys", StoryBytes: 1000}); err == nil || err.Error() != `data: task "storys", want one of stories, recall, copy, sums` {
+	if _, err := Corpus(Data{Task: "storys", StoryBytes: 1000}); err == nil || err.Error() != `data: task "storys", want one of stories, recall, copy, sums, sounds` {
 		t.Error(err)
 	}
 	if _, err := Corpus(Data{File: t.TempDir()}); err == nil {
 		t.Error("a folder is a text")
+	}
+	// A file is a sound where it is one, whatever it is called, at the rate that is asked for.
+	path := filepath.Join(t.TempDir(), "x")
+	for _, f := range []struct {
+		content    []byte
+		rate, want int
+		length     int
+	}{{data.EncodeWAV(data.FromTokens(16000, make([]byte, 4000))), 8000, 8000, 2000}, {[]byte("a text"), 8000, 0, 6}, {[]byte("a text"), 0, 0, 6}} {
+		if err := os.WriteFile(path, f.content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		c, err := Corpus(Data{File: path, Task: "stories", SampleRate: f.rate})
+		if err != nil || c.Rate() != f.want || c.Len() != f.length || c.Name() != path {
+			t.Errorf("%.10q: %v, %v, want %d tokens at %d", f.content, c, err, f.length, f.want)
+		}
 	}
 }
 

@@ -66,6 +66,7 @@ export class App {
 
   /** @type {Map<Topic, Set<(data: any) => void>>} */ #views = new Map();
   #describing = 0;
+  /** The problem is of a start, which any change may mend. */ #unstarted = false;
 
   /**
    * @param {import("./client.js").Client} client
@@ -176,7 +177,8 @@ export class App {
     });
     const describe = debounced(150, () => this.describe());
     settings.onChange((keys) => {
-      if (this.problem && keys.includes(this.problem.key)) this.problem = null;
+      if (this.problem && (this.#unstarted || keys.includes(this.problem.key))) this.problem = null;
+      if (this.trouble?.failure.code === "config") this.dismiss();
       for (const key of keys) if (BY_KEY.get(key)?.live) this.#live(key);
       this.tell("settings", keys);
       remember();
@@ -224,6 +226,7 @@ export class App {
   async start({ paused = false, weights = "" } = {}) {
     if (this.starting) return false;
     this.starting = true;
+    this.trouble = null;
     const ok = await this.#act("The run could not start", async () => {
       await this.#bringText(String(this.settings.get("data.file") ?? ""));
       await this.client.request("start", { config: this.settings.overrides(), name: "", paused, weights });
@@ -469,6 +472,7 @@ export class App {
         if (key === "train.steps") run.steps = Number(value);
       } catch (e) {
         this.problem = { ...failure(e), key };
+        this.#unstarted = false;
       }
       this.tell("described", this.description);
       this.tell("change", null);
@@ -520,6 +524,7 @@ export class App {
     if (this.phase === "broken" || f.message === RESTARTED) return; // the panel says it already, or nothing is wrong
     if (f.code === "config" && this.settings.has(f.key)) {
       this.problem = f;
+      this.#unstarted = true;
       this.tell("described", this.description);
       this.notify({ id: "config", tone: "error", title, text: f.message });
     } else if (f.code === "usage" || f.code === "data" || f.code === "locked" || (f.code === "storage" && this.phase !== "failed")) {

@@ -11,7 +11,7 @@
  *   hello: import("./messages.d.ts").Hello, describe: import("./messages.d.ts").Description, start: import("./messages.d.ts").RunResult,
  *   open: import("./messages.d.ts").RunResult, pause: Empty, resume: Empty, step: Empty, stop: Empty, save: Empty, runs: import("./messages.d.ts").Runs,
  *   cancel: Empty, set: Empty, metrics: import("./messages.d.ts").Metrics, download: import("./messages.d.ts").Download, delete: Empty,
- *   rename: Empty, generate: import("./messages.d.ts").Generated, import: import("./messages.d.ts").RunResult,
+ *   rename: Empty, diagnose: import("./messages.d.ts").Diagnosis, generate: import("./messages.d.ts").Generated, import: import("./messages.d.ts").RunResult,
  * }} Results
  */
 /**
@@ -19,7 +19,7 @@
  * @typedef {{
  *   import: { params: { files: File[], name: string }, result: import("./messages.d.ts").RunResult },
  *   download: { params: { run: string }, result: import("./messages.d.ts").Download & { blob: Blob } },
- *   text: { params: { file: Blob, name: string }, result: { path: string, bytes: number } },
+ *   text: { params: { file: Blob, name: string }, result: { path: string, bytes: number, kind: "text" | "sound" } },
  *   usage: { params: {}, result: { bytes: number, quota: number } },
  * }} Extended
  */

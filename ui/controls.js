@@ -31,7 +31,7 @@ export function createControls(app, rail, prompt) {
   wire("resume", () => void app.resume());
   wire("step", () => void ((app.isOpen || rail.ready()) && app.step()));
   wire("stop", () => void app.stop());
-  $("skip").addEventListener("click", () => $("charts").focus());
+  $("skip").addEventListener("click", () => $($("training").hidden ? "numerics" : "charts").focus());
 
   let said = 0;
   let saidPhase = "";
@@ -61,7 +61,11 @@ export function createControls(app, rail, prompt) {
     // The button under the person's finger has changed places with another.
     if (active instanceof HTMLButtonElement && active.hidden && active.parentElement?.id === "controls") {
       const next = ["pause", "resume", "start"].map(button).find((b) => !b.hidden);
-      if (next) next.focus();
+      if (next?.disabled) {
+        next.disabled = false; // it could not have the focus: it is only said to be
+        next.setAttribute("aria-disabled", "true");
+      }
+      next?.focus();
     }
     put($("status-state"), STATES.get(phase) ?? phase);
     const shown = run && (open || phase === "idle") ? run : null;

@@ -32,16 +32,32 @@ export const TASKS = [
   ["recall", "Recall: what did the key stand for?", "a recall task"],
   ["copy", "Copy: say it again", "a copying task"],
   ["sums", "Sums: add two numbers", "sums"],
+  ["sounds", "Sounds (generated)", "generated sounds"],
 ];
+
+/**
+ * isSound says whether what is read is a sound: the generated one, or a WAV file, which the worker keeps as .wav.
+ * @param {(key: string) => unknown} get of settings, or of a run's configuration
+ */
+export const isSound = (get) => (get("data.file") ? /\.wav$/i.test(String(get("data.file"))) : get("data.task") === "sounds");
+
+/** The faults of train.fault. What each is about comes from the trainer. */
+export const FAULTS = ["std-aliased", "std-clamped", "std-maximum", "one-pass", "half-stats", "bfloat-stats", "raw-keys", "near-keys", "stale-eps", "norm-weights", "norm-biases", "future-leak"];
+
+const hybrid = (/** @type {{ get(key: string): Value | undefined }} */ s) => s.get("model.block") === "hybrid";
 
 /** @type {Field[]} */
 export const FIELDS = [
   // Data. Task and file have one list of their own on the page.
   {
     key: "data.task", kind: "choice", label: "Text", choices: TASKS.map(([v, label]) => [v, label]),
-    help: "What the model reads: text that is made up here, Newton's Opticks, or a file of yours, which never leaves this machine.",
+    help: "What the model reads: text or sound that is made up here, Newton's Opticks, or a file of yours, which never leaves this machine.",
   },
-  { key: "data.file", kind: "text", label: "File", help: "The text file that the model reads, byte by byte." },
+  { key: "data.file", kind: "text", label: "File", help: "The text file that the model reads byte by byte, or the sound, a WAV file, sample by sample." },
+  {
+    key: "data.sample_rate", kind: "int", label: "Samples", unit: "a second", min: 1000, max: 48000, scale: "double",
+    help: "The rate to which a sound is brought: a byte is one sample, so that a higher one is better to hear and longer to read.", when: (s) => isSound((k) => s.get(k)),
+  },
   {
     key: "data.story_bytes", kind: "int", label: "Length", unit: "bytes", min: 1024, max: 67108864, scale: "double",
     help: "How much text is made up for training and validation.", when: (s) => !s.get("data.file"),
@@ -71,8 +87,23 @@ export const FIELDS = [
   { key: "model.use_gate", kind: "switch", label: "Gate", help: "Multiplies what a TTT layer says by a learned gate.", formula: "out ⊙ gelu(W_g x)" },
   { key: "model.share_qk", kind: "switch", label: "Shared query and key", help: "One projection for queries and keys; a convolution each tells them apart." },
   { key: "model.tie_word_embeddings", kind: "switch", label: "Tied embedding", help: "The matrix that reads bytes also writes them: fewer parameters." },
+  {
+    key: "model.block", kind: "choice", label: "Blocks", choices: [["ttt", "TTT alone"], ["hybrid", "Hybrid: attention, then TTT"]],
+    help: "What a block is made of: the TTT layer of the official model, or causal attention and, in the layers chosen for it, a gated TTT layer.", formula: "x + tanh(α) · TTT(norm(x))",
+  },
+  { key: "model.layers", kind: "text", label: "TTT in", help: "Blocks of a hybrid that have a TTT layer: all, none, middle, or numbers from 0 on as in 29,30,31.", when: hybrid },
+  { key: "model.gate_init", kind: "number", label: "Gate's start α", min: -10, max: 10, scale: "add", step: 0.05, help: "How much of the TTT layer a hybrid block lets through at first; it is learned from there.", formula: "tanh(α)", when: hybrid },
+  { key: "model.attention_window", kind: "int", label: "Attention sees", unit: "bytes", min: 0, max: 1048576, scale: "double", help: "How far back the attention of a hybrid looks, the present byte included; 0: all.", when: hybrid },
+  {
+    key: "model.max_position_embeddings", kind: "int", label: "Positions", min: 1, max: 1048576, scale: "double",
+    help: "The longest text, in bytes, that attention and the video variant can place.", when: (s) => hybrid(s) || s.get("model.variant") === "video",
+  },
 
   // Inner loop
+  {
+    key: "model.variant", kind: "choice", label: "Variant", choices: [["lm", "Language model"], ["video", "Video: normalised target"]],
+    help: "The TTT layer of the official language model, or that of the video model: keys of length 1 and a normalised target, which the Numerics tab looks into.", formula: "target = γ (d − mean) / (std + eps) + β + XK, d = XV − XK",
+  },
   {
     key: "model.ttt_layer_type", kind: "choice", label: "Inner model", choices: [["linear", "Linear (TTT-Linear)"], ["mlp", "Two layers (TTT-MLP)"]],
     help: "The small model that learns while it reads: its weights are the layer's memory.", formula: "linear: f(k) = k + LN(kW + b)",
@@ -107,20 +138,31 @@ export const FIELDS = [
   { key: "train.seed", kind: "int", label: "Seed", min: 0, max: Number.MAX_SAFE_INTEGER, scale: "add", step: 1, help: "Where the random numbers begin: the same seed and settings give the same run." },
   { key: "sample.prompts", kind: "lines", label: "Prompts", live: true, help: "The beginnings of text that the model continues while it trains, one in each line." },
 
+  // On the panel of the numerics.
+  {
+    key: "model.target_eps", kind: "number", label: "eps", min: 0, max: 1, scale: "1-2-5", live: true, slider: [1e-8, 1e-2],
+    help: "Added to the standard deviation that the target is divided by. It guards gradients: values are bounded whatever it is.", formula: "z = (d − mean) / (std + eps), |z| ≤ (n − 1) / √n",
+  },
+  {
+    key: "train.fault", kind: "choice", label: "Fault", live: true, choices: [["", "none"], ...FAULTS.map((f) => /** @type {[string, string]} */ ([f, f]))],
+    help: "A known mistake, put into the layer on purpose: see what it does to the numbers, and whether the diagnosis names it.",
+  },
+
   // How the model writes: beside the samples.
   { key: "sample.temperature", kind: "number", label: "Temperature", min: 0, max: 5, scale: "add", step: 0.1, live: true, help: "How daring it writes: 0 takes the likeliest byte each time, 1 draws by the model's own probabilities.", formula: "p ∝ exp(logit / T)" },
   { key: "sample.top_k", kind: "int", label: "Top-k", min: 0, max: 256, scale: "add", step: 5, live: true, help: "Only the k likeliest bytes are drawn from; 0: all." },
-  { key: "sample.tokens", kind: "int", label: "Length", unit: "bytes", min: 1, max: 10000, scale: "add", step: 50, live: true, help: "Bytes that the model adds each time." },
+  { key: "sample.tokens", kind: "int", label: "Length", unit: "bytes", min: 1, max: 10000, scale: "add", step: 50, live: true, help: "Bytes that the model adds each time.", when: (s) => !isSound((k) => s.get(k)) },
+  { key: "sample.seconds", kind: "number", label: "Length", unit: "s", min: 0.01, max: 60, scale: "1-2-5", live: true, help: "Seconds of sound that the model adds each time; where that takes long, samples during training are shorter.", when: (s) => isSound((k) => s.get(k)) },
 ];
 
 /** The rail. @type {Group[]} */
 export const GROUPS = [
-  { id: "data", title: "Data", keys: ["data.story_bytes", "data.val_fraction", "data.document"] },
+  { id: "data", title: "Data", keys: ["data.sample_rate", "data.story_bytes", "data.val_fraction", "data.document"] },
   {
     id: "model", title: "Model",
-    keys: ["model.hidden_size", "model.num_hidden_layers", "model.num_attention_heads", "model.intermediate_size", "model.pre_conv", "model.conv_kernel", "model.use_gate", "model.share_qk", "model.tie_word_embeddings"],
+    keys: ["model.hidden_size", "model.num_hidden_layers", "model.num_attention_heads", "model.intermediate_size", "model.pre_conv", "model.conv_kernel", "model.use_gate", "model.share_qk", "model.tie_word_embeddings", "model.block", "model.layers", "model.gate_init", "model.attention_window", "model.max_position_embeddings"],
   },
-  { id: "inner-loop", title: "Inner loop", keys: ["model.ttt_layer_type", "model.mini_batch_size", "model.ttt_base_lr", "train.scan_checkpoint_every"] },
+  { id: "inner-loop", title: "Inner loop", keys: ["model.variant", "model.ttt_layer_type", "model.mini_batch_size", "model.ttt_base_lr", "train.scan_checkpoint_every"] },
   { id: "optimiser", title: "Optimiser", keys: ["train.lr", "train.warmup_steps", "train.min_lr_ratio", "train.weight_decay", "train.clip", "train.beta1", "train.beta2"] },
   {
     id: "run", title: "Run",
@@ -129,16 +171,25 @@ export const GROUPS = [
 ];
 
 /** The fields beside the samples. */
-export const WRITING = ["sample.temperature", "sample.top_k", "sample.tokens"];
+export const WRITING = ["sample.temperature", "sample.top_k", "sample.tokens", "sample.seconds"];
 
-/** What a preset changes of the defaults, the data apart. @type {{ id: string, title: string, note: string, help: string, values: [key: string, value: Value][] }[]} */
+/** The field on the numerics panel; the faults are a list of their own there. */
+export const NUMERICS = ["model.target_eps"];
+
+/** A model that any machine trains within a minute. @type {[key: string, value: Value][]} */
+const TINY = [
+  ["model.hidden_size", 64], ["model.intermediate_size", 172], ["model.num_hidden_layers", 1], ["model.num_attention_heads", 2],
+  ["train.steps", 300], ["train.batch_size", 4], ["train.seq_len", 128], ["train.warmup_steps", 10], ["train.lr", 0.005], ["train.eval_every", 50],
+];
+
+/**
+ * What a preset changes of the defaults, the data apart, and besides where a processor plays the GPU.
+ * @type {{ id: string, title: string, note: string, help: string, values: [key: string, value: Value][], software?: [key: string, value: Value][] }[]}
+ */
 export const PRESETS = [
   {
     id: "tiny", title: "Tiny", note: "seconds", help: "One narrow layer and a few hundred steps: to see everything once, on any machine.",
-    values: [
-      ["model.hidden_size", 64], ["model.intermediate_size", 172], ["model.num_hidden_layers", 1], ["model.num_attention_heads", 2],
-      ["train.steps", 300], ["train.batch_size", 4], ["train.seq_len", 128], ["train.warmup_steps", 10], ["train.lr", 0.005], ["train.eval_every", 50],
-    ],
+    values: TINY,
   },
   { id: "small", title: "Small", note: "default", help: "Two layers that learn to spell and to form sentences in a few minutes.", values: [] },
   { id: "mlp", title: "TTT-MLP", note: "two-layer memory", help: "The inner model has a hidden layer: a better memory, slower.", values: [["model.ttt_layer_type", "mlp"], ["model.ttt_base_lr", 0.1]] },
@@ -148,6 +199,11 @@ export const PRESETS = [
       ["model.hidden_size", 256], ["model.intermediate_size", 688], ["model.num_hidden_layers", 4], ["model.num_attention_heads", 4],
       ["train.steps", 1000], ["train.seq_len", 512], ["train.warmup_steps", 100], ["train.lr", 0.002],
     ],
+  },
+  {
+    id: "hybrid", title: "Hybrid video", note: "attention and TTT", help: "Attention with the video model's TTT layer after it: the one with the guarded normalisation that the Numerics tab looks into.",
+    values: [["model.block", "hybrid"], ["model.variant", "video"], ["model.layers", "all"], ["model.pre_conv", false]],
+    software: TINY,
   },
 ];
 

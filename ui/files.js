@@ -5,8 +5,14 @@ import { $, button, input } from "./dom.js";
 
 /** @typedef {import("./app.js").App} App */
 
+/** What other programs call their weights: pickles, which may be any program, and the like. */
+const FOREIGN = /\.(pt|pth|bin|ckpt|pkl|gguf|onnx|h5|npz)$/;
+
+/** Sounds that only a WAV file stands for here. */
+const PACKED = /\.(mp3|ogg|oga|opus|flac|m4a|aac|aiff?|wma)$/;
+
 /**
- * classify says what dropped or chosen files are: one text to train on, a checkpoint, or why they are neither.
+ * classify says what dropped or chosen files are: one text or sound to train on, a checkpoint, or why they are neither.
  * @param {{ name: string, size: number }[]} files names may have folders before them
  * @returns {{ kind: "text" | "checkpoint" | "neither", name: string, message: string }}
  */
@@ -26,6 +32,9 @@ export function classify(files) {
     return { kind: "checkpoint", name: folder.length > 1 ? folder[0] : "upload", message: "" };
   }
   if (names.includes("config.json")) return neither("config.json needs its model.safetensors: give both together.");
+  const foreign = names.findIndex((n) => FOREIGN.test(n));
+  if (foreign >= 0) return neither(`${base(files[foreign].name)} has the name of another program's weights, which are not read here: want model.safetensors with its config.json.`);
+  if (files.length === 1 && PACKED.test(names[0])) return neither(`${base(files[0].name)} is a sound of another kind: convert it to .wav first.`);
   if (files.length > 1) return neither(`Give one text at a time: these are ${files.length} files.`);
   return files[0].size === 0 ? neither(`${base(files[0].name)} is empty.`) : { kind: "text", name: base(files[0].name), message: "" };
 }

@@ -13,6 +13,8 @@ export class Group {
   cursor = null;
   /** @type {[number, number] | null} */
   zoom = null;
+  /** Places on the x axis that a line marks, with their numbers from 1 on. @type {number[]} */
+  marks = [];
   /** Called, at most once a frame, when the cursor moved. @type {() => void} */
   moved = () => {};
   /** Called when the range was chosen or reset. @type {() => void} */

@@ -3,6 +3,7 @@
 
 import { $, h, icon, put } from "./dom.js";
 import { bytes, count, duration, loss, parameters } from "./format.js";
+import { isSound } from "./fields.js";
 import { judge, likeness } from "./verdict.js";
 import { sourceName } from "./rail.js";
 
@@ -104,6 +105,7 @@ const capital = (s) => s.charAt(0).toUpperCase() + s.slice(1);
 function aim(app, get) {
   const file = String(get("data.file") ?? "");
   const name = sourceName(app, get);
+  if (isSound(get)) return file ? `to sound like ${name}` : "to play notes";
   if (file) return `to write like ${name}`;
   return (get("data.task") ?? "stories") === "stories" ? "to write stories" : name === "sums" ? "to do sums" : name;
 }
@@ -121,5 +123,5 @@ function promise(app) {
   const file = String(get("data.file") ?? "");
   const size = file ? app.texts.get(file) : Number(get("data.story_bytes"));
   const time = d && d.seconds > 0 ? ` About ${duration(d.seconds * Number(get("train.steps")))} here.` : "";
-  return `It reads ${size ? `${bytes(size)} of ` : ""}${sourceName(app)}, byte by byte, and guesses each next one. The memory of its layers is a small model that learns while it reads.${time}`;
+  return `It reads ${size ? `${bytes(size)} of ` : ""}${sourceName(app)}, ${isSound(get) ? "sample by sample" : "byte by byte"}, and guesses each next one. The memory of its layers is a small model that learns while it reads.${time}`;
 }

@@ -18,13 +18,26 @@ const TEXTS = new Map(Object.entries({
   "smoothing": { title: "Smoothing", text: "Draws a running mean over each curve; the faint line is what was measured.", formula: "s ← a·s + (1 − a)·x" },
   "log-axis": { title: "Logarithmic axis", text: "Equal distances are equal factors: small changes near the end stay visible." },
   "runs-overlay": { title: "Overlay", text: "Draws an earlier run's curves behind this one's, for comparison." },
-  "samples": { title: "Samples while it trains", text: "What the model makes of the prompts, every few seconds: the marked beginning is given, the rest is its own." },
-  "prompt": { title: "You begin, it goes on", text: "The model continues your text byte by byte. Its inner state keeps what it has read, so going on reads only what is new. Point at a byte, or use the arrow keys, for its probability.", formula: "p(byte | all before it)" },
+  "samples": { title: "Samples while it trains", text: "What the model makes of the prompts, every few seconds: the marked beginning is given, the rest is its own. A model of sound plays on from silence." },
+  "prompt": { title: "You begin, it goes on", text: "The model continues your text byte by byte. Its inner state keeps what it has read, so going on reads only what is new. Point at a byte, or use the arrow keys, for its probability. A model of sound plays on from silence, and then from its own sound.", formula: "p(byte | all before it)" },
   "runs": { title: "Kept runs", text: "Every run with its curves and newest checkpoints, in this browser's own storage: a refresh loses nothing, clearing the site's data loses all. A download is what innerloop generate and --resume read." },
   "status-speed": { title: "Speed", text: "Bytes of text that training gets through in a second, over the last few seconds." },
   "status-memory": { title: "Memory", text: "What the run holds on the GPU, and the program's own memory." },
   "status-storage": { title: "Storage", text: "What the kept runs take of this browser's storage." },
   "status-device": { title: "Trains on", text: "The GPU as the browser names it. Software: a processor plays the GPU, slowly. No GPU: Go itself computes." },
+  "norms": { title: "Normaliser by layer and head", text: "The video variant's target is a normalised difference. Whatever its input and eps, |z| stays below its bound, keys have length 1, and nearly no row has a std below eps: a cell with a sign breaks one of these. The brighter, the nearer to trouble. Arrow keys go from head to head.", formula: "z = (d − mean) / (std + eps), d = XV − XK; |z| ≤ (n − 1) / √n" },
+  "norm-history": { title: "Every probe over the steps", text: "The worst of all heads, and the one that is chosen in the heat map. Numbered lines mark changes of eps and of faults." },
+  "norm-layers": { title: "Before and after", text: "What goes into each layer's normaliser, what it makes of it, and what comes out, on the batch of the diagnosis. A sign marks broken invariants." },
+  "norm-std": { title: "Smallest standard deviation", text: "Of the rows of XV − XK: where it falls to eps and below, eps rules.", formula: "std = √(Σ (d − mean)² / (n − 1))" },
+  "norm-z": { title: "|z| against its bound", text: "The largest normalised value as a part of what it can be at most: above 1, mean, std and difference do not belong together.", formula: "max |z| · √n / (n − 1)" },
+  "norm-small": { title: "Rows with std < eps", text: "The share of rows whose standard deviation is below eps: about none in a healthy model." },
+  "norm-gain": { title: "Amplification", text: "The most that the backward pass multiplies gradients by; 1/eps at worst.", formula: "1 / (std + eps)" },
+  "norm-xv": { title: "Largest |XV|", text: "The largest value that goes into the normaliser." },
+  "norm-xk": { title: "Largest |XK|", text: "The largest element of a key; keys have length 1, so at most 1." },
+  "norm-out": { title: "Largest |out|", text: "The largest value of the target that comes out.", formula: "γ z + β + XK" },
+  "norm-key": { title: "‖XK‖ off 1", text: "How far a key's length is from 1, at most: more than rounding says that the normalised keys are not those in use." },
+  "norm-nonfinite": { title: "Not finite", text: "Values in and around the normaliser that are infinite or no numbers." },
+  "diagnosis": { title: "Diagnosis", text: "Runs the model as it is on one held-out batch and the normaliser by itself, tests every known cause of an explosion against what it measures, and names the first that is supported." },
   "size": { title: "Size", text: "What the settings would make: numbers that are learned, memory on the GPU, and the time that a step should take here." },
 }));
 
@@ -72,7 +85,14 @@ export function createHelp() {
   document.addEventListener("focusin", (e) => {
     if (e.target !== owner) close();
   });
-  addEventListener("scroll", (e) => e.target instanceof Node && e.target.contains(owner) && close(), true);
+  // It goes along with what it belongs to, until that is out of sight.
+  addEventListener("scroll", ({ target }) => {
+    if (!owner || !(target instanceof Node && target.contains(owner))) return;
+    const at = owner.getBoundingClientRect();
+    const view = target instanceof Element ? target.getBoundingClientRect() : { top: 0, bottom: innerHeight };
+    if (at.bottom < view.top || at.top > view.bottom) close();
+    else place(box, at);
+  }, true);
   addEventListener("resize", close);
 }
 

@@ -15,12 +15,14 @@ export type ID = number;
  */
 export type Value = number | boolean | string | string[];
 export type RunID = string;
+export type Bytes = number[];
 export type Count = number;
 /**
  * Of numbers; JSON would write an array.
  */
 export type Column = Float64Array;
-export type Event = StateEvent | StepsEvent | EvalEvent | SavedEvent | SampleEvent | InnerEvent | TokenEvent | MemoryEvent | DeviceEvent | NoticeEvent;
+export type Event =
+  StateEvent | StepsEvent | EvalEvent | SavedEvent | SampleEvent | InnerEvent | TokenEvent | MemoryEvent | DeviceEvent | NoticeEvent | NormsEvent;
 export type State = "idle" | "loading" | "running" | "paused" | "finished" | "failed";
 
 /**
@@ -91,15 +93,15 @@ export interface OpenRequest {
   };
 }
 /**
- * pause: after the step under way. resume: train on. step: one step. stop: save and close the run. save: a checkpoint now. runs: the kept runs. cancel: end the generation under way.
+ * pause: after the step under way. resume: train on. step: one step. stop: save and close the run. save: a checkpoint now. runs: the kept runs. cancel: end the generation under way. diagnose: the open run's numerics, on a held-out batch.
  */
 export interface PlainRequest {
   id: ID;
-  method: "pause" | "resume" | "step" | "stop" | "save" | "runs" | "cancel";
+  method: "pause" | "resume" | "step" | "stop" | "save" | "runs" | "cancel" | "diagnose";
   params: {};
 }
 /**
- * Changes a value of the open run from its next step on: train.steps, train.lr, train.warmup_steps, train.min_lr_ratio, train.weight_decay, train.clip, train.eval_every, sample.temperature, sample.top_k, sample.tokens, sample.prompts.
+ * Changes a value of the open run from its next step on: train.steps, train.lr, train.warmup_steps, train.min_lr_ratio, train.weight_decay, train.clip, train.eval_every, sample.temperature, sample.top_k, sample.tokens, sample.seconds, sample.prompts, model.target_eps, train.fault (the run is loaded anew).
  */
 export interface SetRequest {
   id: ID;
@@ -128,13 +130,14 @@ export interface RenameRequest {
   };
 }
 /**
- * Continues text with the open run's model. What of text was read last time with the same weights is not read again: the inner state has it. Tokens come as token events that name the request.
+ * Continues text, or bytes, with the open run's model. What of text was read last time with the same weights is not read again: the inner state has it. Tokens come as token events that name the request.
  */
 export interface GenerateRequest {
   id: ID;
   method: "generate";
   params: {
     text: string;
+    bytes?: Bytes;
     tokens: number;
     temperature: number;
     topK: Count;
@@ -157,7 +160,7 @@ export interface ImportRequest {
  */
 export interface Reply {
   id: ID;
-  result?: Hello | Description | RunResult | Runs | Metrics | Generated | Download | Empty;
+  result?: Hello | Description | RunResult | Runs | Metrics | Generated | Download | Diagnosis | Empty;
   error?: Failure;
 }
 export interface Hello {
@@ -171,6 +174,14 @@ export interface Hello {
     problem: string;
   };
   defaults: Config;
+  /**
+   * Known faults that train.fault puts into the layer; video: in the video variant only.
+   */
+  faults: {
+    name: string;
+    about: string;
+    video: boolean;
+  }[];
 }
 /**
  * What trains.
@@ -290,6 +301,47 @@ export interface Download {
   name: string;
   files: string[];
 }
+/**
+ * The cause that explains the open run's numerics, and every hypothesis with its verdict. The columns, absent where the model has no normaliser, are of layers: small is the part of rows with std < eps, gain the largest 1/(std+eps).
+ */
+export interface Diagnosis {
+  /**
+   * healthy, inconsistent-normaliser, small-std, ...
+   */
+  cause: string;
+  summary: string;
+  step: Count;
+  eps: number;
+  /**
+   * Of |z|; 0: there is no normaliser.
+   */
+  bound: number;
+  hypotheses: {
+    id: string;
+    text: string;
+    cause: string;
+    verdict: "supported" | "refuted" | "undecidable";
+    measurement: string;
+    mend?: string;
+  }[];
+  /**
+   * Numbers of the blocks.
+   */
+  layers: Count[];
+  xvMin?: Column;
+  xvMax?: Column;
+  xkMin?: Column;
+  xkMax?: Column;
+  outMin?: Column;
+  outMax?: Column;
+  stdMin?: Column;
+  small?: Column;
+  maxZ?: Column;
+  keyMin?: Column;
+  keyMax?: Column;
+  gain?: Column;
+  nonFinite?: Column;
+}
 export interface Empty {}
 /**
  * The open run changed its state; idle: there is none.
@@ -342,7 +394,7 @@ export interface SavedEvent {
   };
 }
 /**
- * What the model makes of a prompt after step updates.
+ * What the model makes of a prompt after step updates; of a sound, bytes are what it makes of silence, 8-bit mu-law samples, data.sample_rate of the run's configuration a second, and text is empty.
  */
 export interface SampleEvent {
   event: "sample";
@@ -351,6 +403,7 @@ export interface SampleEvent {
     step: Count;
     prompt: string;
     text: string;
+    bytes?: Bytes;
   };
 }
 /**
@@ -411,4 +464,38 @@ export interface DeviceEvent {
 export interface NoticeEvent {
   event: "notice";
   data: Failure;
+}
+/**
+ * What the normalisers of the reconstruction target did in the last step (video variant): columns [layers][heads], flat. small is the part of rows with std < eps, gain the largest 1/(std+eps), key the length of keys.
+ */
+export interface NormsEvent {
+  event: "norms";
+  data: {
+    run: RunID;
+    step: Count;
+    /**
+     * Numbers of the blocks.
+     */
+    layers: Count[];
+    heads: Count;
+    eps: number;
+    /**
+     * Of |z|.
+     */
+    bound: number;
+    stdMin: Column;
+    stdMean: Column;
+    small: Column;
+    maxZ: Column;
+    gain: Column;
+    xvMin: Column;
+    xvMax: Column;
+    xkMin: Column;
+    xkMax: Column;
+    outMin: Column;
+    outMax: Column;
+    keyMin: Column;
+    keyMax: Column;
+    nonFinite: Column;
+  };
 }

@@ -2,13 +2,14 @@
 // The page's views over its state.
 
 import { App } from "./app.js";
-import { createCharts } from "./charts.js";
+import { benchRedraw, createCharts } from "./charts.js";
 import { createInner } from "./inner.js";
 import { createControls, createTheme } from "./controls.js";
 import { createFailure, createNotices } from "./panels.js";
 import { createFiles } from "./files.js";
 import { createHeadline } from "./headline.js";
 import { createHelp } from "./help.js";
+import { createNumerics } from "./numerics.js";
 import { createPrompt, createSamples } from "./prompt.js";
 import { createRail } from "./rail.js";
 import { createRuns } from "./runs.js";
@@ -27,9 +28,11 @@ export function startPage(client, assets) {
   const charts = createCharts($("charts"));
   charts.slot.id = "inner";
   const inner = createInner(charts.slot);
+  const numerics = createNumerics(app, $("numerics"));
   createTheme(() => {
     charts.retheme();
     inner.retheme();
+    numerics.retheme();
   });
   createHelp();
   createNotices(app);
@@ -59,7 +62,7 @@ export function startPage(client, assets) {
 
   const query = new URLSearchParams(location.search);
   const device = query.get("device");
-  if (query.has("debug")) Object.assign(globalThis, { innerloopPage: { client, charts } });
+  if (query.has("debug")) Object.assign(globalThis, { innerloopPage: { client, charts, benchRedraw } });
   void app.boot(device === "cpu" || device === "gpu" ? device : "auto");
   return app;
 }

@@ -39,14 +39,16 @@ export function createFailure(app, rail) {
     const trouble = app.trouble;
     if (trouble === shown) return;
     shown = trouble;
+    const focused = panel.contains(document.activeElement);
     panel.hidden = trouble === null;
+    if (focused) (trouble ? panel : $("main")).focus(); // what had the focus goes
     if (!trouble) {
       put(panel);
       return;
     }
     const { failure: f, title, run, text } = trouble;
     const kind = KINDS.get(f.code) ?? { what: "Training stopped", advice: "" };
-    const kept = f.checkpoint >= 0 ? `The checkpoint of step ${count(f.checkpoint)} is kept.` : f.step > 0 ? "No checkpoint had been written yet." : "";
+    const kept = app.phase === "broken" ? (run ? "The run is kept as it was at its last checkpoint." : "What was saved is kept.") : f.checkpoint >= 0 ? `The checkpoint of step ${count(f.checkpoint)} is kept.` : f.step > 0 ? "No checkpoint had been written yet." : "";
     const act = (/** @type {string} */ id, /** @type {string} */ label, /** @type {() => void} */ fn, main = false) => h("button", { type: "button", id, class: main ? "primary" : "", onclick: fn }, label);
     const details = JSON.stringify({ ...f, title, run, version: app.hello?.version, device: app.hello?.device, settings: app.settings.overrides(), browser: navigator.userAgent }, null, 2);
     const goOn = () => (app.phase === "failed" ? void app.resume() : void app.open(run, { go: true }));
@@ -63,16 +65,16 @@ export function createFailure(app, rail) {
         waiting && text ? act("other-text", "Go on with this text anyway", () => void app.open(run, { text, otherText: true })) : null,
         f.code === "non-finite" ? act("halve-lr", "Halve the learning rate and go on", () => void halve(app, goOn), true) : null,
         !waiting && f.checkpoint >= 0 && run && app.phase !== "broken" ? act("go-on", `Go on from step ${count(f.checkpoint)}`, goOn, f.code !== "non-finite") : null,
-        f.code === "memory" ? act("halve-batch", "Halve the sequences and start anew", () => {
+        f.code === "memory" && Number(app.settings.get("train.batch_size")) > 1 ? act("halve-batch", "Halve the sequences and start anew", () => {
           app.settings.set("train.batch_size", Math.max(1, Math.floor(Number(app.settings.get("train.batch_size")) / 2)));
           void app.start();
         }) : null,
         f.code === "locked" && run ? act("try-again", "Try again", () => void app.open(run), true) : null,
-        f.code === "config" && f.key ? act("to-setting", "Show the setting", () => rail.lead(f.key), true) : null,
+        f.code === "config" && app.settings.has(f.key) ? act("to-setting", "Show the setting", () => rail.lead(f.key), true) : null,
         ["internal", "device", "shader", "lost"].includes(f.code) || app.phase === "broken" ? act("restart-worker", "Restart the worker", () => void app.restartWorker(), app.phase === "broken") : null,
         act("copy-details", "Copy details", () => void copy(details)),
       ),
-      h("details", {}, h("summary", {}, "Details"), h("pre", { tabindex: "0" }, details)),
+      h("details", {}, h("summary", {}, "Details"), h("pre", { tabIndex: 0 }, details)),
     );
   });
 }
@@ -116,11 +118,15 @@ export function createNotices(app) {
       icon(n.tone === "info" ? "info" : "bad"),
       h("div", {}, h("b", {}, n.title), " ", n.text, n.list && n.list.length > 0 ? h("ul", {}, ...n.list.map((t) => h("li", {}, t))) : null),
       ...(n.actions ?? []).map((a) => h("button", { type: "button", class: "small", onclick: () => {
-        node.remove();
+        close();
         a.act();
       } }, a.label)),
-      h("button", { type: "button", class: "quiet close", "aria-label": "Close", onclick: () => node.remove() }, icon("close")),
+      h("button", { type: "button", class: "quiet close", "aria-label": "Close", onclick: () => close() }, icon("close")),
     );
+    const close = () => {
+      node.remove();
+      (/** @type {HTMLElement | null} */ (box.querySelector(".close")) ?? $("main")).focus();
+    };
     for (const old of box.querySelectorAll("[data-notice]")) if (old.getAttribute("data-notice") === n.id) old.remove();
     box.prepend(node);
     while (box.children.length > MOST) box.lastElementChild?.remove();
@@ -134,11 +140,13 @@ export function createNotices(app) {
     const title = { lost: "The GPU was lost, and the run goes on.", storage: "Storage:", data: "Data:" }[/** @type {string} */ (f.code)] ?? "";
     app.notify({ id: f.code, tone: f.code === "lost" ? "info" : "warn", title, text: f.message });
   });
+  app.client.on("saved", () => box.querySelector('[data-notice="storage"]')?.remove()); // there is room again
   app.on("ready", (/** @type {import("./messages.d.ts").Hello} */ hello) => {
     missing(app, hello.device);
-    if (hello.storage.kind === "memory") {
-      app.notify({ id: "memory-only", tone: "warn", title: "Runs are kept only until you leave.", text: `This browser gives the page no storage${hello.storage.problem ? ` (${hello.storage.problem})` : ""}: download what you want to keep. Private windows do that.` });
-    }
+    const { kind, problem } = hello.storage;
+    if (kind === "memory") {
+      app.notify({ id: "memory-only", tone: "warn", title: "Runs are kept only until you leave.", text: `${problem || "This browser gives the page no storage."} Private windows do that: download what you want to keep.` });
+    } else if (problem) app.notify({ id: "storage", tone: "warn", title: "Storage:", text: problem });
   });
   app.on("device", (/** @type {import("./messages.d.ts").Device} */ d) => missing(app, d));
 }

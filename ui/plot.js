@@ -277,10 +277,34 @@ export class Plot {
     ctx.beginPath();
     ctx.rect(bbox.left, bbox.top - 2 * px, bbox.width + 2 * px, bbox.height + 4 * px);
     ctx.clip();
+    this.#marks(ctx, bbox, px);
     for (const c of this.curves) if (c.count > 0) this.#line(ctx, bbox, c, px);
     ctx.restore();
     this.#tags(ctx, bbox, px);
     ctx.restore();
+  }
+
+  // The group's marks, with their numbers where there is room.
+  /** @param {CanvasRenderingContext2D} ctx @param {uPlot.BBox} b @param {number} px */
+  #marks(ctx, b, px) {
+    ctx.strokeStyle = ctx.fillStyle = this.theme.colour("--ink-2");
+    ctx.font = `600 ${Math.round(10 * px)}px ${font}`;
+    ctx.textAlign = "left";
+    ctx.lineWidth = px;
+    ctx.setLineDash([2 * px, 3 * px]);
+    let free = -Infinity;
+    this.group.marks.forEach((x, i) => {
+      if (x < this.#x[0] || x > this.#x[1]) return;
+      const left = Math.round(this.#left(b, x)) + px / 2;
+      ctx.beginPath();
+      ctx.moveTo(left, b.top);
+      ctx.lineTo(left, b.top + b.height);
+      ctx.stroke();
+      if (left < free) return;
+      ctx.fillText(String(i + 1), left + 2 * px, b.top);
+      free = left + ctx.measureText(String(i + 1)).width + 5 * px;
+    });
+    ctx.setLineDash([]);
   }
 
   /** @param {uPlot.BBox} b @param {number} v */
@@ -324,12 +348,12 @@ export class Plot {
     if (run === 1) ctx.lineTo(left + 0.01, top);
     ctx.stroke();
     ctx.setLineDash([]);
-    if (style.points ? count <= b.width / (7 * px) : count === 1) this.#marks(ctx, b, curve, (style.points ? 2.5 : 2) * px);
+    if (style.points ? count <= b.width / (7 * px) : count === 1) this.#points(ctx, b, curve, (style.points ? 2.5 : 2) * px);
     ctx.globalAlpha = 1;
   }
 
   /** @param {CanvasRenderingContext2D} ctx @param {uPlot.BBox} b @param {Curve} curve @param {number} radius */
-  #marks(ctx, b, { x, y, index, count }, radius) {
+  #points(ctx, b, { x, y, index, count }, radius) {
     ctx.beginPath();
     for (let k = 0; k < count; k++) {
       const v = y.data[index[k]];

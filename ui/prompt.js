@@ -1,9 +1,11 @@
 // @ts-check
-// What the model writes: samples while it trains, and the text that the person begins.
+// What the model writes or plays: samples while it trains, and the text that the person begins.
 
 import { $, button, h, put } from "./dom.js";
 import { byteGlyph, count, digits, glyph as visible, percent, plural } from "./format.js";
+import { isSound } from "./fields.js";
 import { Grouper, probability, tint } from "./tokens.js";
+import { createClip, SILENT } from "./sound.js";
 import { failure } from "./app.js";
 import { place } from "./help.js";
 
@@ -13,9 +15,20 @@ import { place } from "./help.js";
  * @typedef {import("./tokens.js").Glyph} Glyph
  */
 
-/** Samples that stay on the page, and characters of the text. */
+/** Samples that stay on the page, and characters of the text, or samples of the sound. */
 const SAMPLES = 24;
 const LONGEST = 200_000;
+
+/** What the trainer makes at most at once. */
+const MOST = 100_000;
+
+/** @param {App} app the open run's values, or else those of the next */
+const values = (app) => {
+  const run = app.isOpen ? app.run : null;
+  return (/** @type {string} */ key) => (run ? run.config[key] : app.settings.get(key));
+};
+/** @param {App} app */
+const rateOf = (app) => Number(values(app)("data.sample_rate") ?? 8000);
 
 /** @param {App} app */
 export function createSamples(app) {
@@ -25,7 +38,9 @@ export function createSamples(app) {
   const hint = () => {
     const prompts = app.settings.get("sample.prompts");
     const first = Array.isArray(prompts) && prompts.length > 0 ? prompts[0] : "";
-    put(box, h("p", { class: "empty" }, app.run ? "Samples come while it trains." : "Every few seconds the model's own words appear here: noise at first, then words, then sentences.", first && !app.run ? ` It will go on from “${first}”.` : ""));
+    const sound = isSound(values(app));
+    const own = sound ? "sound appears here: noise at first, then tones." : "words appear here: noise at first, then words, then sentences.";
+    put(box, h("p", { class: "empty" }, app.run ? "Samples come while it trains." : `Every few seconds the model's own ${own}`, first && !app.run && !sound ? ` It will go on from “${first}”.` : ""));
     group = null;
   };
   app.client.on("sample", (s) => {
@@ -36,7 +51,11 @@ export function createSamples(app) {
       box.prepend(group);
       while (box.children.length > SAMPLES) box.lastElementChild?.remove();
     }
-    group.append(h("p", {}, h("span", { class: "given" }, s.prompt), s.text));
+    if (s.bytes) {
+      const clip = createClip(`the sample of step ${count(s.step)}`);
+      clip.set(s.bytes, rateOf(app));
+      group.append(clip.node);
+    } else group.append(h("p", {}, h("span", { class: "given" }, s.prompt), s.text));
   });
   app.on("run", ({ truncate, metrics }) => {
     if (truncate < 0) metrics || hint();
@@ -45,6 +64,8 @@ export function createSamples(app) {
   app.on("ready", () => box.querySelector("article") || hint());
   app.on("settings", () => app.run || hint());
 }
+
+/** @typedef {{ given: { text: string, bytes?: number[] }, tokens: number, take: (tokens: Token[]) => void, end: () => void }} Way */
 
 /** @param {App} app */
 export function createPrompt(app) {
@@ -56,21 +77,31 @@ export function createPrompt(app) {
   let text = "";
   /** @type {Glyph[]} */
   const glyphs = [];
-  /** @type {Grouper | null} */
-  let grouper = null; // of the text under way
+  /** The sound so far, where the run is one of sound: bytes, and their rate. */
+  let sound = { bytes: /** @type {number[]} */ ([]), rate: 0 };
+  const clip = createClip("the sound");
+  clip.node.hidden = true;
+  output.after(clip.node);
+  /** What the generation under way reads, and what becomes of its tokens. @type {Way | null} */
+  let way = null;
   /** @type {Token[]} */
   let waiting = [];
   let frame = 0;
 
   const render = () => {
     const able = app.isOpen && app.phase !== "opening" && app.phase !== "failed";
-    button("continue").disabled = !able || grouper !== null;
-    button("continue").hidden = grouper !== null;
-    button("continue-stop").hidden = grouper === null;
-    output.hidden = text === "";
-    $("legend").hidden = glyphs.length === 0;
-    $("clear-text").hidden = text === "" || grouper !== null;
-    if (!app.isOpen && grouper === null) put(note, app.phase === "loading" ? "" : "Start or open a run first.");
+    const plays = isSound(values(app));
+    const empty = plays ? sound.bytes.length === 0 : text === "";
+    button("continue").disabled = !able || way !== null;
+    button("continue").hidden = way !== null;
+    button("continue-stop").hidden = way === null;
+    box.hidden = plays;
+    $("prompt-begin").textContent = plays ? "It plays on from silence" : "You begin, it goes on";
+    output.hidden = plays || empty;
+    clip.node.hidden = !plays || empty;
+    $("legend").hidden = plays || glyphs.length === 0;
+    $("clear-text").hidden = empty || way !== null;
+    if (!app.isOpen && way === null) put(note, app.phase === "loading" ? "" : "Start or open a run first.");
     else if (app.phase === "failed") put(note, "The run has failed: go on from its checkpoint first.");
     else if (able && /^(Start or open|The run has failed)/.test(note.textContent ?? "")) put(note, "");
     box.placeholder = text === "" ? first() : "Add to it, or just continue.";
@@ -93,29 +124,52 @@ export function createPrompt(app) {
   };
   const flush = () => {
     frame = 0;
-    const list = waiting.flatMap((t) => grouper?.add(t) ?? []);
+    const list = waiting;
     waiting = [];
-    write(list);
+    if (list.length > 0) way?.take(list);
+  };
+
+  /** full says that there is no room for more. @param {string} what */
+  const full = (what) => {
+    put(note, `The ${what} is at its end: ${count(LONGEST)} ${what === "text" ? "characters" : "samples"}. Clear it to go on.`);
+    return null;
+  };
+  /** @returns {Way | null} */
+  const beginText = () => {
+    const given = box.value || (text === "" ? first() : "");
+    if (text.length + given.length > LONGEST) return full("text");
+    if (given) output.append(h("span", { class: "given" }, given));
+    text += given;
+    box.value = "";
+    const grouper = new Grouper();
+    return { given: { text }, tokens: Number(app.settings.get("sample.tokens")), take: (tokens) => write(tokens.flatMap((t) => grouper.add(t))), end: () => write(grouper.end()) };
+  };
+  /** @returns {Way | null} */
+  const beginSound = () => {
+    const rate = rateOf(app);
+    if (sound.rate !== rate) sound = { bytes: [], rate };
+    const mine = sound; // another run's may come in between
+    if (mine.bytes.length >= LONGEST) return full("sound");
+    clip.stop();
+    const take = (/** @type {Token[]} */ tokens) => {
+      for (const t of tokens) mine.bytes.push(t.byte);
+      clip.set(mine.bytes, rate);
+      clip.node.hidden = false;
+    };
+    return { given: { text: "", bytes: [...SILENT, ...mine.bytes] }, tokens: Math.round(Number(app.settings.get("sample.seconds")) * rate), take, end: () => {} };
   };
 
   const go = async () => {
     if (button("continue").disabled) return;
-    const given = box.value || (text === "" ? first() : "");
-    if (text.length + given.length > LONGEST) {
-      put(note, `The text is at its end: ${count(LONGEST)} characters. Clear it to go on.`);
-      return;
-    }
-    if (given) output.append(h("span", { class: "given" }, given));
-    text += given;
-    box.value = "";
-    grouper = new Grouper();
+    way = isSound(values(app)) ? beginSound() : beginText();
+    if (!way) return;
     render();
     output.scrollTop = output.scrollHeight;
     put(note, "Reading…");
     const number = (/** @type {string} */ key) => Number(app.settings.get(key));
     try {
       const r = await app.client.request("generate", {
-        text, tokens: Math.max(1, number("sample.tokens")), temperature: number("sample.temperature"), topK: number("sample.top_k"), seed: Math.floor(Math.random() * 2 ** 31),
+        ...way.given, tokens: Math.min(MOST, Math.max(1, way.tokens)), temperature: number("sample.temperature"), topK: number("sample.top_k"), seed: Math.floor(Math.random() * 2 ** 31),
       });
       const rate = r.seconds > 0 ? `, ${digits(r.tokens / r.seconds)} tokens/s` : "";
       put(note, `${plural(r.read, "new token")} read, ${count(r.kept)} from the inner state; ${count(r.tokens)} written${rate}${r.cancelled ? ", stopped" : ""}.`);
@@ -123,26 +177,34 @@ export function createPrompt(app) {
       put(note, failure(e).message);
     } finally {
       flush();
-      write(grouper.end());
-      grouper = null;
+      way.end();
+      way = null;
       const stop = button("continue-stop") === document.activeElement;
       render();
       if (stop) button("continue").focus();
     }
   };
   const stop = () => {
-    if (grouper) void app.client.request("cancel", {}).catch(() => {});
+    if (way) void app.client.request("cancel", {}).catch(() => {});
   };
 
   app.client.on("token", ({ tokens }) => {
-    if (!grouper) return;
-    if (note.textContent === "Reading…") put(note, "Writing…");
+    if (!way) return;
+    if (note.textContent === "Reading…") put(note, isSound(values(app)) ? "Playing…" : "Writing…");
     waiting.push(...tokens);
     frame ||= requestAnimationFrame(flush);
   });
   button("continue").addEventListener("click", () => void go());
   button("continue-stop").addEventListener("click", stop);
   button("clear-text").addEventListener("click", () => {
+    if (!clip.node.hidden) {
+      clip.stop();
+      sound = { bytes: [], rate: 0 };
+      put(note, "");
+      render();
+      button("continue").focus();
+      return;
+    }
     text = "";
     glyphs.length = 0;
     put(output);

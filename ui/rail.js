@@ -1,7 +1,7 @@
 // @ts-check
 // The settings as a form: presets, groups, the size of what they make, and a number's keys.
 
-import { BY_KEY, GROUPS, PRESETS, TASKS, WRITING, nudge, parse, print } from "./fields.js";
+import { BY_KEY, GROUPS, NUMERICS, PRESETS, TASKS, WRITING, isSound, nudge, parse, print } from "./fields.js";
 import { same } from "./settings.js";
 import { $, button, help, h, icon, input, prefs, put } from "./dom.js";
 import { bytes, count, duration, parameters, value as show } from "./format.js";
@@ -30,7 +30,7 @@ export function createRail(app) {
   const summaries = new Map();
 
   const build = () => {
-    put($("presets"), ...PRESETS.map((p) => h("button", { type: "button", class: "preset", "data-preset": p.id, "aria-pressed": "false", title: p.help, disabled: !app.hello, onclick: () => app.settings.preset(p.id) }, h("b", {}, p.title), h("span", {}, p.note))));
+    put($("presets"), ...PRESETS.map((p) => h("button", { type: "button", class: "preset", "data-preset": p.id, "aria-pressed": "false", title: p.help, disabled: !app.hello, onclick: () => app.settings.preset(p.id, app.hello?.device.software) }, h("b", {}, p.title), h("span", {}, p.note))));
     const row = (/** @type {string} */ key) => {
       const field = BY_KEY.get(key);
       if (!field || !app.settings.has(key)) return null;
@@ -45,11 +45,15 @@ export function createRail(app) {
         summaries.set(g.id, summary);
         const open = prefs.get(`group.${g.id}`);
         const details = h("details", { class: "group", id: `group-${g.id}`, open: open === null ? OPEN_FIRST.has(g.id) : open === "open" }, h("summary", {}, h("span", {}, g.title), summary), g.id === "data" && app.hello ? createSource(app) : null, ...g.keys.map(row));
-        details.addEventListener("toggle", () => prefs.set(`group.${g.id}`, details.open ? "open" : "closed"));
+        details.addEventListener("toggle", () => {
+          prefs.set(`group.${g.id}`, details.open ? "open" : "closed");
+          described();
+        });
         return details;
       }),
     );
     put($("writing"), ...WRITING.map(row));
+    put($("numerics-eps"), ...NUMERICS.map(row));
   };
 
   const refresh = () => {
@@ -85,7 +89,7 @@ export function createRail(app) {
     const d = app.description;
     const p = app.problem ?? d?.problem ?? null;
     for (const [key, r] of rows) problem(r, p?.key === key ? p.message : "");
-    const atField = p !== null && rows.has(p.key) && !rows.get(p.key)?.row.hidden;
+    const atField = p !== null && (rows.get(p.key)?.row.checkVisibility() ?? false); // not in a closed group
     $("size-problem").hidden = p === null || atField;
     put($("size-problem"), p === null || atField ? "" : p.message);
     if (atField) $("size-problem").hidden = true;
@@ -208,7 +212,8 @@ function createRow(app, field) {
           told();
         } else settle(got.value);
       },
-      onblur: () => refresh(true),
+      // Later: what goes away here moves what a click below was meant for.
+      onblur: () => setTimeout(() => document.activeElement === control || refresh(true), 200),
       onkeydown: (/** @type {KeyboardEvent} */ e) => {
         if (e.key !== "ArrowUp" && e.key !== "ArrowDown") return;
         e.preventDefault();
@@ -254,7 +259,7 @@ function createRow(app, field) {
     node.classList.toggle("differs", differs);
     reset.hidden = !differs && invalid === "";
     if (slider && typeof v === "number") {
-      slider.value = String(Math.log10(v));
+      slider.value = String(Math.log10(Math.max(v, field.slider?.[0] ?? v)));
       slider.setAttribute("aria-valuetext", String(v));
     }
     // What the person types stays as it is.
@@ -319,7 +324,7 @@ function createSource(app) {
     h("span", { class: "name" }, h("label", { for: "data-source" }, "Text"), help("data.task", "the text")),
     h("p", { class: "tag" }, "acts on the next Start"),
     list,
-    h("div", { class: "row" }, h("button", { id: "open-text", type: "button", class: "small", onclick: () => input("text-file").click() }, icon("up"), "Open a text…"), note),
+    h("div", { class: "row" }, h("button", { id: "open-text", type: "button", class: "small", onclick: () => input("text-file").click() }, icon("up"), "Open a file…"), note),
   );
   const refresh = () => {
     const file = String(app.settings.get("data.file") ?? "");
@@ -334,7 +339,8 @@ function createSource(app) {
     );
     list.value = file ? `file:${file}` : `task:${app.settings.get("data.task") ?? "stories"}`;
     const size = app.texts.get(file);
-    put(note, file ? (size ? bytes(size) : "of an earlier visit") : "or drop a .txt here");
+    const sound = isSound((k) => app.settings.get(k)) ? "sound, " : "";
+    put(note, file ? sound + (size ? bytes(size) : "of an earlier visit") : "or drop a .txt or .wav");
     const run = app.isOpen ? app.run : null;
     const waits = run !== null && ["data.file", "data.task"].some((k) => run.config[k] !== undefined && !same(run.config[k], app.settings.get(k)));
     node.classList.toggle("waits", waits);

@@ -94,18 +94,21 @@ export class Settings {
   /**
    * preset applies one of PRESETS; the data stay.
    * @param {string} id
+   * @param {boolean} [software] a processor plays the GPU, and some are smaller
    */
-  preset(id) {
+  preset(id, software = false) {
     const preset = PRESETS.find((p) => p.id === id);
-    if (preset) this.replace([...this.#data(), ...preset.values]);
+    if (preset) this.replace([...this.#data(), ...preset.values, ...((software && preset.software) || [])]);
   }
 
   /** current is the preset that the settings are, or "". */
   current() {
     const mine = [...this.#own].filter(([k]) => !k.startsWith("data."));
     for (const p of PRESETS) {
-      const values = p.values.filter(([k, v]) => this.has(k) && !same(v, this.#defaults.get(k)));
-      if (values.length === mine.length && values.every(([k, v]) => same(this.#own.get(k), v))) return p.id;
+      for (const list of [p.values, [...p.values, ...(p.software ?? [])]]) {
+        const values = [...new Map(list)].filter(([k, v]) => this.has(k) && !same(v, this.#defaults.get(k)));
+        if (values.length === mine.length && values.every(([k, v]) => same(this.#own.get(k), v))) return p.id;
+      }
     }
     return "";
   }

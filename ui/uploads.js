@@ -14,6 +14,10 @@ const TEXTS = "/texts";
 const IMPORTS = "/imports";
 /** What a text's name begins with until it is whole. */
 const DRAFT = ".new-";
+/** How a sound's name ends. */
+const WAV = /\.wav$/i;
+/** Bytes of a sound: the trainer holds each of its samples in a few more at once. */
+const LONGEST_SOUND = 256 << 20;
 /** Bytes that move at once. */
 const CHUNK = 1 << 20;
 const WEIGHTS = "model.safetensors";
@@ -90,19 +94,25 @@ async function contents(uploads) {
 }
 
 /**
- * keepText writes a text to /texts under its name, or another where that is another text's, and resolves to its path.
+ * keepText writes a text, or a sound, to /texts under its name, or another where that is another text's, and resolves to
+ * its path, which ends with .wav if and only if it is a sound.
  * @param {FileSystem} files
  * @param {Blob} file
  * @param {string} name
- * @returns {Promise<{ path: string, bytes: number }>}
+ * @returns {Promise<{ path: string, bytes: number, kind: "text" | "sound" }>}
  */
 export async function keepText(files, file, name) {
   if (file.size === 0) throw new DataError(`${name} is empty`);
   if (file.size > LIMITS.bytes) throw new DataError(`${name} has ${(file.size / 2 ** 30).toFixed(1)} GiB, and ${LIMITS.bytes / 2 ** 30} GiB is the most`);
+  const sound = isWAV(new Uint8Array(await readable(name, () => file.slice(0, 12).arrayBuffer())));
+  if (sound && file.size > LONGEST_SOUND) throw new DataError(`${name} has ${Math.ceil(file.size / 2 ** 20)} MiB, and ${LONGEST_SOUND / 2 ** 20} MiB of sound is the most`);
+  const given = cleanName(name, sound ? "sound.wav" : "text.txt");
+  if (!sound && WAV.test(given)) throw new DataError(`${name} is no WAV file: it does not begin with RIFF and WAVE`);
   await files.mkdirAll(TEXTS);
   const draft = `${TEXTS}/${DRAFT}${stamp()}`;
-  await write(files, draft, plainText(chunks(file, name), name));
-  const clean = cleanName(name, "text.txt");
+  await write(files, draft, sound ? chunks(file, name) : plainText(chunks(file, name), name));
+  const kind = sound ? "sound" : "text";
+  const clean = sound && !WAV.test(given) ? `${given}.wav` : given;
   const dot = clean.lastIndexOf(".");
   const [stem, end] = dot > 0 ? [clean.slice(0, dot), clean.slice(dot)] : [clean, ""];
   for (let n = 1; ; n++) {
@@ -113,13 +123,19 @@ export async function keepText(files, file, name) {
     });
     if (!there) {
       await files.rename(draft, path);
-      return { path, bytes: file.size };
+      return { path, bytes: file.size, kind };
     }
     if (there.kind === "file" && there.size === file.size && (await same(files, path, draft))) {
       await files.unlink(draft);
-      return { path, bytes: file.size };
+      return { path, bytes: file.size, kind };
     }
   }
+}
+
+/** isWAV says whether a file begins as a WAV file does. @param {Uint8Array} head */
+function isWAV(head) {
+  const text = String.fromCharCode(...head);
+  return /^(RIFF|RF64)/.test(text) && text.slice(8, 12) === "WAVE";
 }
 
 /**

@@ -82,7 +82,7 @@ func (s *Session) hello(p helloParams) (any, error) {
 			}
 		}
 	}
-	return helloResult{version, s.about, s.host.Storage(), train.Flat(defaults())}, nil
+	return helloResult{version, s.about, s.host.Storage(), train.Flat(defaults()), faults()}, nil
 }
 
 // defaults is the run that the page offers.

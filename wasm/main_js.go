@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"math"
+	"runtime"
 	"syscall/js"
+	"time"
 	"unsafe"
 
 	"innerloop/gpu"
@@ -38,7 +40,12 @@ func newBrowser() *browser {
 func (b *browser) Post(message any, columns map[string][]float64) {
 	text, err := json.Marshal(message)
 	if err != nil { // a number that is not finite: the page is told of that at least
-		text, _ = json.Marshal(event{"notice", failure{Code: codeInternal, Message: err.Error(), Checkpoint: -1}})
+		f := &failure{Code: codeInternal, Message: err.Error(), Checkpoint: -1}
+		var instead any = event{"notice", f}
+		if r, ok := message.(reply); ok {
+			instead = reply{ID: r.ID, Error: f}
+		}
+		text, _ = json.Marshal(instead)
 		columns = nil
 	}
 	arrays := js.Global().Get("Object").New()
@@ -96,7 +103,19 @@ func (b *browser) Memory() int64 {
 	return int64(math.Max(0, n.Invoke().Float()))
 }
 
+// reserve has Go make its books of references to JavaScript large enough for those of a second, after which they are
+// collected: they grow with the most that there ever were, in pieces of 256 KiB, and never shrink.
+func reserve() {
+	const most = 4096
+	for range most {
+		// Larger than a reference: the books of neighbours are one list, searched from its start.
+		runtime.SetFinalizer(new([32]*byte), func(*[32]*byte) {})
+	}
+	runtime.GC()
+}
+
 func main() {
+	time.AfterFunc(time.Second, reserve) // once the page is up
 	b := newBrowser()
 	s := NewSession(b, "/")
 	b.host.Set("receive", js.FuncOf(func(_ js.Value, a []js.Value) any {

@@ -5,8 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
+	"strconv"
 	"strings"
+	"syscall"
 
 	"innerloop/gpu"
 	"innerloop/train"
@@ -32,6 +33,21 @@ type reply struct {
 type event struct {
 	Event string `json:"event"`
 	Data  any    `json:"data"`
+}
+
+// octets are bytes that JSON has as a list of numbers.
+type octets []byte
+
+// MarshalJSON implements json.Marshaler; the list is also what []byte is read from.
+func (b octets) MarshalJSON() ([]byte, error) {
+	out := []byte{'['}
+	for i, x := range b {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = strconv.AppendUint(out, uint64(x), 10)
+	}
+	return append(out, ']'), nil
 }
 
 // empty is the result of methods that have none.
@@ -81,7 +97,28 @@ func fail(code string, err error) error {
 	if err == nil || errors.As(err, &f) {
 		return err
 	}
-	return failf(code, "%w", err)
+	return failf(code, "%w", plain(err))
+}
+
+// plain is err in words for people where the storage is full: which file it was matters little.
+func plain(err error) error {
+	if errors.Is(err, syscall.ENOSPC) {
+		return &fullError{err}
+	}
+	return err
+}
+
+type fullError struct{ err error }
+
+func (*fullError) Error() string {
+	return "the browser's storage is full: delete runs, or make room on this device"
+}
+func (e *fullError) Unwrap() error { return e.err }
+
+// isFile says whether err is one of the file system's.
+func isFile(err error) bool {
+	var no syscall.Errno
+	return errors.As(err, &no)
 }
 
 // asFailure is err as the page is told it; a device's or a file's error has a code of its own.
@@ -92,11 +129,10 @@ func asFailure(err error) *failure {
 	}
 	g := *f
 	if g.Message == "" {
-		g.Message = err.Error()
+		g.Message = plain(err).Error()
 	}
 	var bad *train.NonFiniteError
 	var shader *gpu.ShaderError
-	var path *fs.PathError
 	switch {
 	case errors.As(err, &bad):
 		g.Code, g.Step = codeNonFinite, bad.Step
@@ -106,7 +142,7 @@ func asFailure(err error) *failure {
 		g.Code = codeMemory
 	case errors.As(err, &shader):
 		g.Code = codeShader
-	case g.Code == codeInternal && errors.As(err, &path):
+	case g.Code == codeInternal && isFile(err):
 		g.Code = codeStorage
 	}
 	if g.Key == "" && g.Code == codeConfig {
@@ -177,6 +213,7 @@ type (
 	}
 	generateParams struct {
 		Text        string  `json:"text"`
+		Bytes       octets  `json:"bytes"` // in place of text
 		Tokens      int     `json:"tokens"`
 		Temperature float64 `json:"temperature"`
 		TopK        int     `json:"topK"`
@@ -206,6 +243,7 @@ type (
 		Device   deviceInfo     `json:"device"`
 		Storage  Storage        `json:"storage"`
 		Defaults map[string]any `json:"defaults"`
+		Faults   []faultInfo    `json:"faults"`
 	}
 	description struct {
 		Config     map[string]any `json:"config"`
@@ -289,6 +327,7 @@ type (
 		Step   int    `json:"step"`
 		Prompt string `json:"prompt"`
 		Text   string `json:"text"`
+		Bytes  octets `json:"bytes,omitempty"` // of a sound, in place of text
 	}
 	innerData struct {
 		Run           string `json:"run"`

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"time"
 
@@ -24,17 +26,19 @@ type openRun struct {
 	run  *train.Run
 	log  *train.Log
 	ctx  context.Context // of the slice under way
+	rate int             // of a sound, samples a second; 0: the run reads a text
 
-	last    train.Step  // zero: none yet
-	eval    *train.Eval // nil: none yet
-	saved   int         // the step of the newest checkpoint; -1: none
-	losses  int         // of devices
-	sampler *sampler
-	probe   *probe
-	gen     *generation // the last one; nil: none
+	last     train.Step  // zero: none yet
+	eval     *train.Eval // nil: none yet
+	saved    int         // the step of the newest checkpoint; -1: none
+	losses   int         // of devices
+	unlogged bool        // metrics wait for room in the storage
+	sampler  *sampler
+	probe    *probe
+	gen      *generation // the last one; nil: none
 
-	save, sample, inner, memory budget
-	speed                       meter
+	save, sample, inner, memory, collect budget
+	speed                                meter
 }
 
 // budget lets something happen as often as its cost allows.
@@ -49,8 +53,16 @@ func (b *budget) due() bool { return !timeNow().Before(b.next) }
 
 // spent tells that it happened and began at start.
 func (b *budget) spent(start time.Time) {
+	b.paid(start)
+	if least := timeNow().Add(b.every); b.next.Before(least) {
+		b.next = least
+	}
+}
+
+// paid tells that it was given up, having begun at start: it may happen again once its time is made up for.
+func (b *budget) paid(start time.Time) {
 	now := timeNow()
-	b.next = now.Add(max(b.every, time.Duration(float64(now.Sub(start))/b.share)))
+	b.next = now.Add(time.Duration(float64(now.Sub(start)) / b.share))
 }
 
 // meter measures the speed of steps.
@@ -74,6 +86,7 @@ func (s *Session) load(id string, lo loadOptions) (_ *openRun, err error) {
 		s: s, id: id, dir: s.runDir(id), saved: -1,
 		save: budget{every: 5 * time.Second, share: 0.05}, sample: budget{every: 3 * time.Second, share: 0.2},
 		inner: budget{every: 2 * time.Second, share: 0.1}, memory: budget{every: time.Second, share: 1},
+		collect: budget{every: time.Second, share: 0.1},
 	}
 	now := timeNow()
 	o.save.next, o.memory.next = now.Add(2*time.Second), now
@@ -96,9 +109,7 @@ func (s *Session) load(id string, lo loadOptions) (_ *openRun, err error) {
 		}
 	}
 	at, damaged, err := train.Latest(o.dir)
-	for _, d := range damaged {
-		s.notice(failf(codeData, "passed over a damaged checkpoint: %w", d))
-	}
+	s.passedOver(damaged, o.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fail(codeStorage, err)
 	}
@@ -110,6 +121,7 @@ func (s *Session) load(id string, lo loadOptions) (_ *openRun, err error) {
 	if err != nil {
 		return nil, fail(codeData, err)
 	}
+	o.rate = text.Rate()
 	if o.run, err = train.New(c, s.dev, text); err != nil {
 		return nil, fail(codeConfig, err)
 	}
@@ -197,9 +209,7 @@ func (o *openRun) train(ctx context.Context) error {
 func (o *openRun) Steps(steps []train.Step, seconds float64) error {
 	first, now := o.last.Tokens, steps[len(steps)-1]
 	if seconds > 0 {
-		if err := o.log.Steps(steps, float64(now.Tokens-first)/seconds); err != nil {
-			o.s.notice(fail(codeStorage, err))
-		}
+		o.logged(o.log.Steps(steps, float64(now.Tokens-first)/seconds))
 	}
 	d := stepsData{Run: o.id, Seconds: seconds, Rows: make([]stepRow, len(steps))}
 	for i, x := range steps {
@@ -208,6 +218,15 @@ func (o *openRun) Steps(steps []train.Step, seconds float64) error {
 	o.last = now
 	o.s.send("steps", d)
 	o.clock(len(steps), seconds)
+	if o.collect.due() {
+		// Only a collection lets go of what Go refers to in JavaScript, and Go, which does not see its size, puts that off.
+		start := timeNow()
+		runtime.GC()
+		o.collect.spent(start)
+	}
+	if err := o.sendNorms(); err != nil {
+		return err
+	}
 	if o.memory.due() {
 		o.memory.spent(timeNow())
 		o.s.send("memory", o.s.memory())
@@ -247,12 +266,21 @@ func (o *openRun) clock(steps int, seconds float64) {
 
 // Eval implements train.Observer.
 func (o *openRun) Eval(e train.Eval) error {
-	o.eval = &e
-	if err := o.log.Eval(e); err != nil {
-		o.s.notice(fail(codeStorage, err))
+	if math.IsNaN(e.Loss) || math.IsInf(e.Loss, 0) {
+		return failf(codeNonFinite, "the validation loss after step %d is %v: the model's weights are damaged", e.Step, e.Loss)
 	}
+	o.eval = &e
+	o.logged(o.log.Eval(e))
 	o.s.send("eval", evalData{o.id, e.Step, e.Loss, e.BitsPerByte, e.Tokens, e.Seconds})
 	return nil
+}
+
+// logged is told how writing metrics went. Those that could not be written are with the next: one notice is enough.
+func (o *openRun) logged(err error) {
+	if err != nil && !o.unlogged {
+		o.s.notice(fail(codeStorage, err))
+	}
+	o.unlogged = err != nil
 }
 
 // Save implements train.Observer: the configuration's save_every, and the end.
@@ -267,9 +295,8 @@ func (o *openRun) saveNow() error {
 	_, err := o.run.Save(o.dir, o.run.Config.Train.KeepCheckpoints)
 	o.save.spent(start)
 	if err != nil {
-		var p *fs.PathError
-		if errors.As(err, &p) {
-			o.s.notice(failf(codeStorage, "the checkpoint of step %d could not be written: %w", o.run.Step(), err))
+		if isFile(err) {
+			o.s.notice(failf(codeStorage, "the checkpoint of step %d could not be written: %w", o.run.Step(), plain(err)))
 			return nil
 		}
 		return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -181,6 +182,11 @@ func (s *Session) serve(q request) {
 		}
 		s.host.Post(reply{ID: q.ID, Result: metricsResult{p.Run}}, columns)
 		return
+	case "diagnose": // has columns too
+		if err := s.diagnose(q); err != nil {
+			s.answer(q, nil, err)
+		}
+		return
 	case "generate": // is answered at its end
 		p, err := decode[generateParams](q)
 		if err == nil {
@@ -288,7 +294,7 @@ func (s *Session) failed(err error) {
 		return
 	}
 	if o.losses++; o.losses > 1 {
-		f.Message += ". It is the second time in this run: the system or another program takes the GPU away. Close what uses it, make the model or the batch smaller, and go on from the checkpoint"
+		f.Message = strings.TrimRight(f.Message, ".") + ". It is the second time in this run: the system or another program takes the GPU away. Close what uses it, make the model or the batch smaller, and go on from the checkpoint"
 		s.enter(stateFailed, f)
 		return
 	}
@@ -299,8 +305,18 @@ func (s *Session) failed(err error) {
 		s.enter(stateFailed, g)
 		return
 	}
-	f.Message += fmt.Sprintf(". The run goes on from the checkpoint of step %d on a new device", s.open.run.Step())
+	f.Message = fmt.Sprintf("%s. The run goes on from the checkpoint of step %d on a new device", strings.TrimRight(f.Message, "."), s.open.run.Step())
 	s.notice(f)
+}
+
+// revive opens a new device where the one that there is was lost, as while the machine slept.
+func (s *Session) revive() {
+	if s.dev.Sync() == nil {
+		return
+	}
+	s.dev.Close()
+	s.openDevice("auto")
+	s.send("device", s.about)
 }
 
 // recover opens a new device and goes on from the newest checkpoint there.
@@ -311,7 +327,7 @@ func (s *Session) recover() error {
 	s.dev.Close()
 	s.openDevice("auto")
 	s.send("device", s.about)
-	s.state = stateLoading
+	s.enter(stateLoading, nil)
 	next, err := s.load(o.id, loadOptions{text: o.run.Config.Data.File, otherText: true})
 	if err != nil {
 		return err
@@ -370,11 +386,7 @@ func (s *Session) goOn(what string, n int) error {
 		return err
 	}
 	if s.state == stateFailed {
-		if s.dev.Sync() != nil { // a device that failed stays so
-			s.dev.Close()
-			s.openDevice("auto")
-			s.send("device", s.about)
-		}
+		s.revive()
 		o.close()
 		if o, err = s.load(o.id, loadOptions{text: o.run.Config.Data.File, otherText: true}); err != nil {
 			return err
@@ -413,7 +425,7 @@ func (s *Session) save(empty) (any, error) {
 // live are the keys that a run takes up while it goes on.
 var live = []string{
 	"train.steps", "train.lr", "train.warmup_steps", "train.min_lr_ratio", "train.weight_decay", "train.clip", "train.eval_every",
-	"sample.temperature", "sample.top_k", "sample.tokens", "sample.prompts",
+	"sample.temperature", "sample.top_k", "sample.tokens", "sample.seconds", "sample.prompts", "model.target_eps", "train.fault",
 }
 
 func (s *Session) set(p setParams) (any, error) {
@@ -434,6 +446,9 @@ func (s *Session) set(p setParams) (any, error) {
 	}
 	if err != nil {
 		return nil, &failure{Code: codeConfig, Message: err.Error(), Key: p.Key, Checkpoint: -1}
+	}
+	if c.Train.Fault != o.run.Config.Train.Fault {
+		return nil, s.refit(c)
 	}
 	o.run.Config = c
 	if err := train.SaveConfig(o.dir, c); err != nil {

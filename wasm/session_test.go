@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"innerloop/data"
 	"innerloop/gpu"
 	"innerloop/model"
 	"innerloop/prog"
@@ -482,6 +484,67 @@ func TestGenerate(t *testing.T) {
 	x.refused(codeUsage, "1 to", "generate", map[string]any{"text": "", "tokens": 1, "temperature": 1, "topK": 0, "seed": 1})
 }
 
+// A run of sound, of a file or generated, shows samples as bytes, and goes on with bytes that are no text.
+func TestSound(t *testing.T) {
+	root := t.TempDir()
+	x := newTab(t, root, nil)
+	path := filepath.Join(root, "notes.wav")
+	notes := data.Sounds(1, 8000, 16000)
+	if err := os.WriteFile(path, data.EncodeWAV(notes), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		config map[string]any
+		rate   float64
+	}{
+		{map[string]any{"data.file": path, "sample.seconds": 0.00125, "sample.prompts": []string{}}, 8000},
+		{map[string]any{"data.task": "sounds", "data.sample_rate": 4000, "sample.seconds": 0.0025, "data.story_bytes": 2000}, 4000},
+	} {
+		from := x.count()
+		id := idOf(x.ask("start", start(tiny(c.config), false)))
+		done := x.state(from, stateFinished)
+		if got := done.Data["run"].(map[string]any)["config"].(map[string]any)["data.sample_rate"]; got != c.rate {
+			t.Errorf("%v: rate %v, want %v", c.config, got, c.rate)
+		}
+		s := x.await("sample", func(m posted) bool { return m.Event == "sample" && m.Data["run"] == id })
+		if b, _ := s.Data["bytes"].([]any); len(b) != 10 || s.Data["text"] != "" || s.Data["prompt"] != "" {
+			t.Errorf("%v: sample %v, want 10 bytes", c.config, s.Data)
+		}
+	}
+	silence := make([]int, 40)
+	for i := range silence {
+		silence[i] = int(data.Silence)
+	}
+	ask := map[string]any{"text": "", "bytes": silence, "tokens": 5, "temperature": 1, "topK": 0, "seed": 1}
+	if r := x.ask("generate", ask); r["read"] != 40.0 || r["tokens"] != 5.0 {
+		t.Errorf("generated %v", r)
+	}
+	// What was drawn is known but for the last: bytes of 128 and more stay what they are.
+	var drawn []int
+	for _, m := range x.all {
+		if m.Event == "token" {
+			for _, tok := range m.Data["tokens"].([]any) {
+				drawn = append(drawn, int(tok.(map[string]any)["byte"].(float64)))
+			}
+		}
+	}
+	ask["bytes"] = append(silence, drawn...)
+	if r := x.ask("generate", ask); r["read"] != 1.0 || r["kept"] != 44.0 {
+		t.Errorf("went on with %v: %v", drawn, r)
+	}
+	ask["bytes"] = []int{}
+	x.refused(codeUsage, "a text of 0 bytes, want 1 to", "generate", ask)
+	x.s.Receive([]byte(`{"id":900,"method":"generate","params":{"text":"","bytes":[256],"tokens":1,"temperature":1,"topK":0,"seed":1}}`))
+	if m := x.await("answer", func(m posted) bool { return m.ID == 900 }); m.Error == nil || m.Error.Code != codeUsage || !strings.Contains(m.Error.Message, "256") {
+		t.Errorf("a byte of 256: %v", m.Error)
+	}
+	bad := filepath.Join(root, "bad.wav")
+	if err := os.WriteFile(bad, data.EncodeWAV(notes)[:60], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	x.refused(codeData, "bad.wav: byte 36: cut off", "start", start(tiny(map[string]any{"data.file": bad}), true))
+}
+
 // Bad values are refused with the key that is wrong, and change nothing.
 func TestBadConfig(t *testing.T) {
 	x := newTab(t, t.TempDir(), nil)
@@ -759,4 +822,36 @@ func TestNonFinite(t *testing.T) {
 	if l := x.losses(id); len(l) != 30 || !(l[29] < l[0]) {
 		t.Errorf("losses %v", l)
 	}
+}
+
+// A validation whose loss is not finite stops the run too, and the page is told so in words that it can read.
+func TestNonFiniteEval(t *testing.T) {
+	x := newTab(t, t.TempDir(), nil)
+	x.ask("start", start(tiny(map[string]any{"train.log_every": 1, "train.eval_every": 5, "train.save_every": 5}), true))
+	from := x.count()
+	for range 5 {
+		x.ask("step", none)
+		x.state(from, statePaused)
+		from = x.count()
+	}
+	o := x.s.open
+	o.eval = nil // as if the pause had come before its end
+	for _, name := range o.run.Model.Names() {
+		w := o.run.Model.Lookup(name)
+		v := make([]float32, w.Len())
+		for i := range v {
+			v[i] = float32(math.NaN())
+		}
+		if err := o.run.Executor().Write(w, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	x.ask("resume", none)
+	e := x.state(from, stateFailed).Data["error"].(map[string]any)
+	if e["code"] != codeNonFinite || e["step"] != 5.0 || e["checkpoint"] != 5.0 || !strings.Contains(e["message"].(string), "validation loss after step 5 is NaN") {
+		t.Errorf("%v", e)
+	}
+	from = x.count()
+	x.ask("resume", none)
+	x.state(from, stateFinished)
 }

@@ -157,6 +157,7 @@ func (s *Session) start(p startParams) (any, error) {
 		fill = func(dir string) error { return copyWeights(from, filepath.Join(dir, initialDir)) }
 	}
 	s.shut()
+	s.revive()
 	s.enter(stateLoading, nil)
 	o, err := s.begin(p.Name, c, fill)
 	if err != nil {
@@ -208,6 +209,7 @@ func (s *Session) openKept(p openParams) (any, error) {
 	if !s.host.Lock(lockName(p.Run)) {
 		return nil, failf(codeLocked, "the run is open in another tab: close it there first")
 	}
+	s.revive()
 	s.enter(stateLoading, nil)
 	o, err := s.load(p.Run, loadOptions{text: p.Text, otherText: p.OtherText})
 	if err != nil {
@@ -393,8 +395,23 @@ func copyWeights(from, to string) error {
 	return nil
 }
 
-// takeOver makes a run of an upload.
+// takeOver makes a run of an upload. Errors name its files without the folder that it lies in.
 func (s *Session) takeOver(p importParams) (any, error) {
+	run, err := s.takeUpload(p)
+	if err != nil {
+		f := asFailure(err)
+		f.Message = inUpload(f.Message, p.Dir)
+		return nil, f
+	}
+	return run, nil
+}
+
+// inUpload takes the folder of an upload off the names in a message.
+func inUpload(message, dir string) string {
+	return strings.ReplaceAll(message, strings.TrimSuffix(dir, "/")+"/", "")
+}
+
+func (s *Session) takeUpload(p importParams) (any, error) {
 	root := s.path(importsDir)
 	dir := filepath.Clean(p.Dir)
 	if s.root != "/" {
@@ -448,6 +465,13 @@ func uploaded(dir string) (string, error) {
 		strings.Join(names[:min(len(names), 8)], ", "), model.ConfigFile, model.WeightsFile)
 }
 
+// passedOver tells of checkpoints in dir that were not whole.
+func (s *Session) passedOver(damaged []error, dir string) {
+	for _, d := range damaged {
+		s.notice(failf(codeData, "passed over a damaged checkpoint: %s", inUpload(d.Error(), dir)))
+	}
+}
+
 // importRun takes over what train.Save wrote.
 func (s *Session) importRun(dir, name string) (string, error) {
 	c, err := train.Load(filepath.Join(dir, train.RunConfigFile))
@@ -460,6 +484,8 @@ func (s *Session) importRun(dir, name string) (string, error) {
 	at, damaged, err := train.Latest(dir)
 	if len(damaged) > 0 && err != nil {
 		err = damaged[0]
+	} else if len(damaged) > 0 {
+		s.passedOver(damaged, dir)
 	}
 	if err != nil {
 		return "", fail(codeData, err)

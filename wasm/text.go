@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"math"
 	"slices"
 	"time"
@@ -11,6 +12,12 @@ import (
 
 // vocabulary is how many of the model's tokens are bytes.
 const vocabulary = 256
+
+// silentPrompt is how many silent samples a model of sound hears before it begins.
+const silentPrompt = 128
+
+// soundTime is how long a sound is made at most.
+const soundTime = 6 * time.Second
 
 // sampler makes the samples that a run shows.
 type sampler struct {
@@ -23,28 +30,37 @@ func (p *sampler) close() { p.decoder.Close() }
 // speak sends the page a sample, unless a request arrives.
 func (o *openRun) speak() error {
 	c := o.run.Config.Sample
-	if len(c.Prompts) == 0 || c.Tokens == 0 {
+	length := c.Tokens
+	if o.rate > 0 {
+		length = int(math.Round(c.Seconds * float64(o.rate)))
+	}
+	if len(c.Prompts) == 0 && o.rate == 0 || length == 0 {
 		return nil
 	}
-	start := timeNow()
-	defer o.sample.spent(start)
+	start, done := timeNow(), o.sample.spent
+	defer func() { done(start) }()
 	if o.sampler == nil {
 		o.sampler = &sampler{decoder: model.NewDecoder(o.run.Model, o.run.Executor())}
 	}
 	p := o.sampler
-	prompt := c.Prompts[p.turn%len(c.Prompts)]
-	p.turn++
-	if prompt == "" {
+	var prompt string
+	given := bytes.Repeat([]byte{data.Silence}, silentPrompt)
+	if o.rate == 0 {
+		prompt = c.Prompts[p.turn%len(c.Prompts)]
+		p.turn++
+		given = []byte(prompt)
+	}
+	if len(given) == 0 {
 		return nil
 	}
 	draw := model.NewSampler(model.SampleOptions{Temperature: c.Temperature, TopK: c.TopK}, o.run.Config.Train.Seed)
 	d := p.decoder
 	d.Reset()
-	ids := data.Bytes{}.Encode(nil, []byte(prompt))
-	var u data.UTF8Stream
+	ids := data.Bytes{}.Encode(nil, given)
 	var out []byte
-	for range c.Tokens {
+	for range length {
 		if o.ctx != nil && o.ctx.Err() != nil {
+			done = o.sample.paid
 			return nil
 		}
 		logits, err := d.Feed(ids)
@@ -53,12 +69,22 @@ func (o *openRun) speak() error {
 		}
 		id, err := draw.Draw(logits[:vocabulary], d.Position())
 		if err != nil {
-			return err
+			return fail(codeNonFinite, err)
 		}
 		ids = append(ids[:0], id)
-		out = u.Append(out, []byte{byte(id)})
+		out = append(out, byte(id))
+		if o.rate > 0 && timeNow().Sub(start) > soundTime {
+			break // thousands of samples may be too many here, and some can be heard, too
+		}
 	}
-	o.s.send("sample", sampleData{o.id, o.run.Step(), prompt, string(u.Flush(out))})
+	said := sampleData{Run: o.id, Step: o.run.Step(), Prompt: prompt}
+	if o.rate > 0 {
+		said.Bytes = out
+	} else {
+		var u data.UTF8Stream
+		said.Text = string(u.Flush(u.Append(nil, out)))
+	}
+	o.s.send("sample", said)
 	return nil
 }
 
@@ -86,11 +112,15 @@ func (s *Session) generate(id int64, p generateParams) error {
 		return err
 	}
 	opts := model.SampleOptions{Temperature: p.Temperature, TopK: p.TopK}
+	text := []byte(p.Bytes)
+	if p.Bytes == nil {
+		text = []byte(p.Text)
+	}
 	switch err := opts.Validate(); {
 	case err != nil:
 		return fail(codeUsage, err)
-	case p.Text == "" || len(p.Text) > 4<<20:
-		return failf(codeUsage, "generate: a text of %d bytes, want 1 to %d", len(p.Text), 4<<20)
+	case len(text) == 0 || len(text) > 4<<20:
+		return failf(codeUsage, "generate: a text of %d bytes, want 1 to %d", len(text), 4<<20)
 	case p.Tokens < 1 || p.Tokens > 100000:
 		return failf(codeUsage, "generate: %d tokens, want 1 to 100000", p.Tokens)
 	case s.state == stateFailed:
@@ -108,7 +138,6 @@ func (s *Session) generate(id int64, p generateParams) error {
 		s.cancelled = s.cancelled || q.Method == "cancel"
 	}
 	s.mu.Unlock()
-	text := []byte(p.Text)
 	// What the state holds is read text without the tokens that were drawn last and not fed.
 	kept := g.decoder.Position()
 	if g.step != o.run.Step() || kept == 0 || len(text) < kept || !slices.Equal(g.text[:kept], text[:kept]) {
@@ -188,7 +217,7 @@ func (g *generation) next() error {
 	logits = logits[:vocabulary]
 	id, err := g.draw.Draw(logits, g.decoder.Position())
 	if err != nil {
-		return err
+		return fail(codeNonFinite, err)
 	}
 	g.unread = append(g.unread[:0], id)
 	g.text = append(g.text, byte(id))

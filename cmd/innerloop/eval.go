@@ -56,7 +56,8 @@ than what the model trained on. The windows overlap (--stride), so that every po
 positions differ in what was read before.
 
 Tokens are bytes, so the loss in nats a token divided by ln 2 is bits a byte. That also holds for a model with a larger
-vocabulary as long as it was trained on bytes.`,
+vocabulary as long as it was trained on bytes. Of a sound, a WAV file, a byte is a sample in 8-bit mu-law, data.sample_rate
+of them a second.`,
 		Example: `  innerloop eval --model runs/book
   innerloop eval --model runs/book --data other.txt --all --json
   innerloop eval --model runs/book --context 4096`,
@@ -66,7 +67,7 @@ vocabulary as long as it was trained on bytes.`,
 	}
 	fl := c.Flags()
 	addModel(c, &f.model)
-	fl.StringVar(&f.data, "data", "", "text to score: any `FILE` (default: the run's)")
+	fl.StringVar(&f.data, "data", "", "text to score: any `FILE`, or a sound, WAV (default: the run's)")
 	fl.IntVar(&f.seqLen, "seq-len", 0, "windows of `N` bytes (default: the run's)")
 	fl.IntVar(&f.context, "context", 0, "show the loss against position in windows of `N` bytes")
 	fl.IntVar(&f.stride, "stride", 0, "begin a window of --context every `N` bytes (default: an eighth of it)")
@@ -195,7 +196,7 @@ func (f *evalFlags) part(cfg train.Config, text *data.Corpus) (data.Part, error)
 		part = whole
 	}
 	if part.Windows(f.context) == 0 && f.context > 0 {
-		return part, failf(exitData, "%s: %s bytes to score, want at least --context %d: try a larger --val-fraction, --all, or another text", text.Name(), count(part.Len()), f.context)
+		return part, failf(exitData, "%s: %s %s to score, want at least --context %d: try a larger --val-fraction, --all, or another text", text.Name(), count(part.Len()), unitOf(text), f.context)
 	}
 	return part, nil
 }

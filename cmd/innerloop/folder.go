@@ -62,7 +62,7 @@ func checkFolder(dir string, force bool) error {
 }
 
 // createFolder makes the folder of a run that is about to start and writes its configuration there; an earlier run's
-// checkpoints, metrics and events are removed. On an error it leaves nothing that was not there before.
+// checkpoints, metrics, events and samples are removed. On an error it leaves nothing that was not there before.
 func createFolder(dir string, c train.Config) (_ *folder, err error) {
 	made, err := makeAll(dir)
 	at := func(name string) string { return filepath.Join(dir, name) }
@@ -105,6 +105,9 @@ func createFolder(dir string, c train.Config) (_ *folder, err error) {
 	events, err := filepath.Glob(at("events.out.tfevents.*.innerloop.*"))
 	if err != nil {
 		return nil, err
+	}
+	for _, name := range sampleFiles {
+		gone = append(gone, at(name))
 	}
 	for _, path := range append(gone, events...) {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {

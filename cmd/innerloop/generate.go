@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -20,6 +19,7 @@ type generateFlags struct {
 	device    deviceFlags
 	model     string
 	prompt    string
+	sound     soundFlags
 	state     string
 	saveState string
 	tokens    int
@@ -30,8 +30,8 @@ type generateFlags struct {
 func (a *app) generateCommand() *cobra.Command {
 	var f generateFlags
 	c := &cobra.Command{
-		Use:   "generate --model DIR (--prompt TEXT | --state FILE) [options]",
-		Short: "Continue a text with a trained model",
+		Use:   "generate --model DIR (--prompt TEXT | --state FILE | --wav FILE) [options]",
+		Short: "Continue a text or a sound with a trained model",
 		Long: `Continue a text with a trained model, byte by byte as it is generated; the prompt comes first.
 
 A byte costs the same however long the text is: all that the model keeps of it is its state, of one size. --save-state
@@ -41,22 +41,30 @@ have been generated at once, with the same options, for a draw depends on the se
 a character that a piece's end cuts in two is printed as U+FFFD. A state goes with the weights that made it, no others.
 
 Tokens are bytes. What is no valid UTF-8 is printed as U+FFFD. Of a model with a larger vocabulary only the first 256
-tokens are drawn: the others stand for nothing that could be printed.`,
+tokens are drawn: the others stand for nothing that could be printed.
+
+Of a model that was trained on sound the tokens are samples, 8-bit mu-law, --rate of them a second. --wav writes them as
+a WAV file, whole or not at all, and says in a line what it holds; nothing else is printed. --prompt-wav is the sound to
+continue: as with a text, it comes first. With neither a prompt nor a state the model begins in silence, which is not
+written.`,
 		Example: `  innerloop generate --model runs/book --prompt "It was a"
   innerloop generate --model runs/book --prompt "It was a" --temperature 0 --tokens 50
   innerloop generate --model runs/book --prompt - < start.txt
   innerloop generate --model runs/book --prompt - --tokens 0 --save-state book.state < book.txt
-  innerloop generate --model runs/book --state book.state`,
+  innerloop generate --model runs/book --state book.state
+  innerloop generate --model runs/piano --wav new.wav --tokens 40000
+  innerloop generate --model runs/piano --prompt-wav piano.wav --prompt-seconds 2 --wav new.wav`,
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE:              func(*cobra.Command, []string) error { return a.generate(f) },
+		RunE:              func(c *cobra.Command, _ []string) error { return a.generate(c, f) },
 	}
 	fl := c.Flags()
 	addModel(c, &f.model)
 	fl.StringVar(&f.prompt, "prompt", "", "`TEXT` to continue; - reads it from standard input")
+	f.sound.add(c)
 	fl.StringVar(&f.state, "state", "", "go on from the state in `FILE`, that --save-state wrote")
 	fl.StringVar(&f.saveState, "save-state", "", "write the state after the last byte to `FILE`")
-	fl.IntVar(&f.tokens, "tokens", 200, "generate `N` bytes")
+	fl.IntVar(&f.tokens, "tokens", 200, "generate `N` bytes, or samples of a sound (then by default those of a second)")
 	fl.Float64Var(&f.o.Temperature, "temperature", 0.8, "divide the logits by `T`; 0: the likeliest byte each time")
 	fl.IntVar(&f.o.TopK, "top-k", 40, "draw from the `K` likeliest bytes; 0: from all")
 	fl.Uint64Var(&f.seed, "seed", 1, "seed `N` for the draws")
@@ -65,31 +73,43 @@ tokens are drawn: the others stand for nothing that could be printed.`,
 }
 
 // check reports what is wrong with the options, before anything is read.
-func (f *generateFlags) check() error {
+func (f *generateFlags) check(c *cobra.Command) error {
 	switch {
 	case f.model == "":
 		return failf(exitUsage, "generate needs --model: a folder with %s and %s", model.ConfigFile, model.WeightsFile)
-	case f.prompt == "" && f.state == "":
-		return failf(exitUsage, "generate needs --prompt: a text to continue, at least one byte (- reads standard input), or --state")
+	case f.prompt == "" && f.state == "" && !f.sound.given(c):
+		return failf(exitUsage, "generate needs --prompt: a text to continue, at least one byte (- reads standard input), or --state, or --wav")
 	case f.tokens < 0 || f.tokens > 1<<24:
 		return failf(exitUsage, "--tokens %d, want 0 to %d", f.tokens, 1<<24)
 	}
 	if err := f.o.Validate(); err != nil {
 		return fail(exitUsage, err)
 	}
-	if f.saveState != "" { // later would be after all the work
-		if _, err := os.Stat(filepath.Dir(f.saveState) + string(filepath.Separator)); err != nil {
-			return failf(exitOutput, "--save-state %s: %w", f.saveState, cause(err))
-		}
-		if st, err := os.Stat(f.saveState); err == nil && !st.Mode().IsRegular() {
-			return failf(exitOutput, "--save-state %s: is no regular file", f.saveState)
-		}
+	if err := f.sound.check(c, f); err != nil {
+		return err
+	}
+	return checkOutput("--save-state", f.saveState) // later would be after all the work
+}
+
+// checkOutput reports a file that cannot be written; an empty name is none.
+func checkOutput(flag, path string) error {
+	if path == "" {
+		return nil
+	}
+	if _, err := os.Stat(filepath.Dir(path) + string(filepath.Separator)); err != nil {
+		return failf(exitOutput, "%s %s: %w", flag, path, cause(err))
+	}
+	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() {
+		return failf(exitOutput, "%s %s: is no regular file", flag, path)
 	}
 	return nil
 }
 
-// promptBytes is the text that the options ask to continue.
+// promptBytes is the text or the sound that the options ask to continue.
 func (a *app) promptBytes(f *generateFlags) ([]byte, error) {
+	if f.sound.prompt != "" {
+		return f.sound.promptTokens()
+	}
 	if f.prompt != "-" {
 		return []byte(f.prompt), nil
 	}
@@ -103,8 +123,11 @@ func (a *app) promptBytes(f *generateFlags) ([]byte, error) {
 	return b, nil
 }
 
-func (a *app) generate(f generateFlags) error {
-	if err := f.check(); err != nil {
+func (a *app) generate(c *cobra.Command, f generateFlags) error {
+	if err := f.check(c); err != nil {
+		return err
+	}
+	if err := f.sound.resolve(c, &f); err != nil {
 		return err
 	}
 	prompt, err := a.promptBytes(&f)
@@ -137,7 +160,11 @@ func (a *app) generate(f generateFlags) error {
 			return fail(exitData, err)
 		}
 	}
-	last, err := a.goOn(context.Background(), d, model.NewSampler(f.o, f.seed), cfg.VocabSize, prompt, f.tokens)
+	goOn := a.goOn
+	if f.sound.given(c) {
+		goOn = f.sound.goOn(a)
+	}
+	last, err := goOn(context.Background(), d, model.NewSampler(f.o, f.seed), cfg.VocabSize, prompt, f.tokens)
 	if err != nil || f.saveState == "" || a.out.err != nil { // a state of what nobody has seen is none
 		return err
 	}
@@ -188,37 +215,45 @@ func (a *app) stream(ctx context.Context, d *model.Decoder, s *model.Sampler, vo
 func (a *app) goOn(ctx context.Context, d *model.Decoder, s *model.Sampler, vocab int, prompt []byte, n int) (unread []uint32, err error) {
 	var u data.UTF8Stream
 	buf := u.Append(nil, prompt)
-	unread = data.Bytes{}.Encode(nil, prompt)
-	var piece []byte
-	for range n {
+	show := func() bool {
 		a.out.Write(buf) //nolint:errcheck // the sink keeps the error
-		if a.out.err != nil {
-			return unread, nil
-		}
+		return a.out.err == nil
+	}
+	if !show() {
+		return nil, nil
+	}
+	unread, err = draw(ctx, d, s, vocab, prompt, n, func(b byte) bool {
+		buf = u.Append(buf[:0], []byte{b})
+		return show()
+	})
+	if err != nil {
+		a.out.printf("\n") // err begins its own line
+		return unread, err
+	}
+	a.out.Write(append(u.Flush(nil), '\n')) //nolint:errcheck // the sink keeps the error
+	return unread, nil
+}
+
+// draw continues what the model has read, and prompt, with n bytes, each of which it gives to each, or until that returns
+// false. It returns the tokens that the model has not read.
+func draw(ctx context.Context, d *model.Decoder, s *model.Sampler, vocab int, prompt []byte, n int, each func(b byte) bool) (unread []uint32, err error) {
+	unread = data.Bytes{}.Encode(nil, prompt)
+	for range n {
 		if err := ctx.Err(); err != nil {
-			a.out.printf("\n")
 			return unread, err
 		}
 		logits, err := d.Feed(unread)
 		if err != nil {
-			return unread, endLine(a, err)
+			return unread, err
 		}
 		id, err := s.Draw(logits[:min(256, vocab)], d.Position())
 		if err != nil {
-			return nil, endLine(a, fail(exitData, err))
+			return nil, fail(exitData, err)
 		}
 		unread = append(unread[:0], id)
-		if piece, err = (data.Bytes{}).Decode(piece[:0], unread); err != nil {
-			return unread, endLine(a, err)
+		if !each(byte(id)) {
+			break
 		}
-		buf = u.Append(buf[:0], piece)
 	}
-	a.out.Write(append(u.Flush(buf), '\n')) //nolint:errcheck // the sink keeps the error
 	return unread, nil
-}
-
-// endLine ends the line that is being printed, so that err begins its own.
-func endLine(a *app, err error) error {
-	fmt.Fprintln(a.out)
-	return err
 }

@@ -53,6 +53,8 @@ func TestScript(t *testing.T) {
 			"hostile":   hostile,
 			"retype":    retype,
 			"shard":     shard,
+			"mksound":   mkSound,
+			"wav":       wav,
 		},
 	})
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,6 +71,10 @@ func (a *app) trainCommand() *cobra.Command {
 		Long: `Train a TTT language model on a text: by default a small one on generated stories, on the best device. Without
 --config the model has model.pre_conv, which helps so small a one most; a configuration file says itself what it wants.
 
+A WAV file is a sound: its channels are mixed and brought to data.sample_rate, and its samples, 8-bit mu-law, are the
+tokens. So is the generated data.task=sounds. At the end of such a run samples are written to its folder as WAV files:
+sample-1.wav begins in silence, sample-2.wav goes on with what was held out.
+
 The folder --out gets
   config.toml        the whole configuration of the run: --config takes it to run the same again
   metrics.jsonl      a line a step, and a line a validation; events.out.tfevents.* is the same for TensorBoard
@@ -88,6 +93,7 @@ unless --config names another: the command that began a run goes on with it once
   innerloop train --config configs/opticks.toml --data opticks.txt --seed 1 --out runs/opticks
   innerloop train --out runs/long --set train.save_every=100 --stop-after 500
   innerloop train --resume runs/long
+  innerloop train --data piano.wav --out runs/piano
   innerloop train --set model.hidden_size=256 --set train.lr=1e-3 --device cpu`,
 		Args: func(c *cobra.Command, args []string) error {
 			if f.resume.on && f.resume.dir == "" && len(args) == 1 { // --resume DIR
@@ -110,7 +116,7 @@ unless --config names another: the command that began a run goes on with it once
 	}
 	fl := c.Flags()
 	f.config.add(c)
-	fl.StringVar(&f.data, "data", "", "text to train on: any `FILE`, its bytes are the tokens (default: generated stories)")
+	fl.StringVar(&f.data, "data", "", "text to train on: any `FILE`, its bytes are the tokens; a WAV file is a sound (default: generated stories)")
 	f.device.add(c)
 	fl.Uint64Var(&f.seed, "seed", 0, "seed `N` for initial weights, batches and samples (default: the configuration's)")
 	fl.IntVar(&f.steps, "steps", 0, "make `N` training steps (default: the configuration's)")
@@ -196,7 +202,7 @@ func (a *app) train(c *cobra.Command, f trainFlags) (err error) {
 		return err
 	}
 	if f.out == "" {
-		f.out = newName(cfg.Data.File, time.Now())
+		f.out = newName(cmp.Or(cfg.Data.File, cfg.Data.Task), time.Now())
 	}
 	var from *train.Checkpoint
 	if f.resume.on {
@@ -325,10 +331,14 @@ func (a *app) trainIn(c *cobra.Command, f trainFlags, cfg train.Config, from *tr
 		a.out.printf("stopped after step %d of %d; to go on: innerloop train --resume %s\n", run.Step(), cfg.Train.Steps, f.out)
 		return nil
 	}
-	if finished || f.noSample || cfg.Sample.Tokens == 0 {
+	if finished || f.noSample {
 		return nil
 	}
-	err = a.samples(ctx, cfg, run.Model, dev)
+	if text.Rate() > 0 {
+		err = a.soundSamples(ctx, cfg, run.Model, dev, val, text.Rate(), f.out)
+	} else {
+		err = a.samples(ctx, cfg, run.Model, dev)
+	}
 	if errors.Is(err, context.Canceled) {
 		return failf(exitInterrupted, "interrupted while sampling: the run is complete and its checkpoint is in %s", f.out)
 	}
@@ -338,9 +348,13 @@ func (a *app) trainIn(c *cobra.Command, f trainFlags, cfg train.Config, from *tr
 // header says what is about to happen.
 func (a *app) header(cfg train.Config, dev *device, run *train.Run, text *data.Corpus, trainPart, val data.Part, out string) {
 	m, t := cfg.Model, cfg.Train
+	what, length := "", func(n int) string { return count(n) + " bytes" }
+	if rate := text.Rate(); rate > 0 {
+		what, length = fmt.Sprintf("sound, %s samples/s, ", count(rate)), func(n int) string { return lasting(n, rate) }
+	}
 	held := "none held out"
 	if val.Len() > 0 {
-		held = count(val.Len()) + " held out"
+		held = strings.TrimSuffix(length(val.Len()), " bytes") + " held out"
 	}
 	sequences := plural(t.BatchSize, "sequence")
 	if t.MicroBatches > 1 {
@@ -350,7 +364,7 @@ func (a *app) header(cfg train.Config, dev *device, run *train.Run, text *data.C
 	a.out.printf("model   %s parameters: TTT-%s, %s of %d, %s of %d, K=%d\n",
 		count(run.Model.Count()), title(m.TTTLayerType), plural(m.NumHiddenLayers, "layer"), m.HiddenSize,
 		plural(m.NumAttentionHeads, "head"), m.HeadDim(), m.MiniBatchSize)
-	a.out.printf("data    %s: %s bytes to train on, %s\n", text.Name(), count(trainPart.Len()), held)
+	a.out.printf("data    %s: %s%s to train on, %s\n", text.Name(), what, length(trainPart.Len()), held)
 	a.out.printf("train   %s of %s tokens: %s x %d tokens; seed %d\n", plural(t.Steps, "step"),
 		count(t.MicroBatches*t.BatchSize*t.SeqLen), sequences, t.SeqLen, t.Seed)
 	a.out.printf("memory  %s\n", describe(run.Program().Stats()))
@@ -361,6 +375,9 @@ func title(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 // samples prints what the model makes of the configuration's prompts.
 func (a *app) samples(ctx context.Context, cfg train.Config, m *model.LM, dev *device) error {
+	if cfg.Sample.Tokens == 0 {
+		return nil
+	}
 	o := model.SampleOptions{Temperature: cfg.Sample.Temperature, TopK: cfg.Sample.TopK}
 	d := model.NewDecoder(m, dev)
 	defer d.Close()

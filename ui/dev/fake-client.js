@@ -1,5 +1,6 @@
 // @ts-check
 // A trainer that is made up, for work on the page's looks: it speaks the protocol and learns nothing.
+import { FAULTS } from "../fields.js";
 
 /**
  * @typedef {import("../messages.d.ts").Failure} Failure
@@ -14,7 +15,8 @@ const DEFAULTS = {
   "model.conv_kernel": 4, "model.tie_word_embeddings": true, "data.task": "stories", "data.file": "", "data.val_fraction": 0.02, "data.document": "", "data.story_bytes": 1048576,
   "train.steps": 1000, "train.batch_size": 8, "train.seq_len": 256, "train.micro_batches": 1, "train.lr": 0.003, "train.warmup_steps": 30, "train.min_lr_ratio": 0.1,
   "train.beta1": 0.9, "train.beta2": 0.95, "train.weight_decay": 0.1, "train.clip": 1, "train.seed": 1, "train.eval_every": 50, "train.carry_state": false,
-  "train.carry_tokens": 0, "train.scan_checkpoint_every": 1, "sample.prompts": ["Once upon a time"], "sample.tokens": 120, "sample.temperature": 0.5, "sample.top_k": 40,
+  "train.carry_tokens": 0, "train.scan_checkpoint_every": 1,
+  "model.block": "ttt", "model.layers": "all", "model.variant": "lm", "model.target_eps": 1e-5, "model.gate_init": 0.1, "model.attention_window": 0, "model.max_position_embeddings": 2048, "train.fault": "", "sample.prompts": ["Once upon a time"], "sample.tokens": 120, "sample.temperature": 0.5, "sample.top_k": 40,
 };
 
 const STORY = " there was a little fox named Mira. Mira loved to count the lamps by the river, café after café. One day she lost the small key of her grandmother's box, and she looked for it under the bridge, behind the mill and in the tall grass. \"Where is my key?\" asked Mira. \"It is in your pocket,\" said the owl.\nMira laughed. ";
@@ -79,7 +81,7 @@ export class FakeClient {
     if (["kept", "needs-text"].includes(this.query.get("state") ?? "")) Object.assign(this.runs[0], { step: 412, loss: 1.53, valLoss: 1.6 });
     if (this.query.has("state")) setTimeout(() => this.play(/** @type {string} */ (this.query.get("state"))), 150);
     return {
-      version: "devel", defaults: DEFAULTS,
+      version: "devel", defaults: DEFAULTS, faults: FAULTS.map((name, i) => ({ name, about: "the normaliser divides by the difference itself in place of its standard deviation".slice(0, 40 + 5 * i), video: i < 9 })),
       device: no ? { name: "pure Go", backend: "go", software: true, problem: "no-webgpu", message: "" } : { name: this.query.get("gpu") ?? "SwiftShader Device (LLVM 10.0.0)", backend: "webgpu", software: !this.query.has("gpu"), problem: "", message: "" },
       storage: { kind: this.query.get("state") === "memory" ? "memory" : "opfs", problem: this.query.get("state") === "memory" ? "SecurityError" : "" },
     };
@@ -89,7 +91,7 @@ export class FakeClient {
   async play(state) {
     const at = Number(this.query.get("at") ?? 300);
     if (["running", "paused", "finished", "failed", "lost"].includes(state)) {
-      await this.do_start({ config: {}, name: "", paused: true });
+      await this.do_start({ config: this.query.has("video") ? { "model.variant": "video", "model.block": "hybrid", "model.pre_conv": false } : {}, name: "", paused: true });
       this.quick(state === "finished" ? 1000 : at);
       if (state === "running" || state === "lost") await this.do_resume();
       if (state === "paused") this.enter("paused");
@@ -105,6 +107,7 @@ export class FakeClient {
     const rows = [];
     for (let i = 0; i < n; i++) rows.push(this.row());
     this.emit("steps", { run: run.id, seconds: n * 0.21, rows });
+    for (let s = 5; s <= n; s += 5) this.norms(s);
     for (let s = 50; s <= run.step; s += 50) this.emit("eval", { run: run.id, step: s, loss: lossAt(s) + 0.08, bitsPerByte: 2, tokens: 20000, seconds: 0.5 });
     this.more();
     for (const s of [n / 4, n / 2, (3 * n) / 4, n].map(Math.round)) this.sample(s);
@@ -124,6 +127,40 @@ export class FakeClient {
     const noise = Math.max(0, 1 - step / 250);
     const text = [...STORY.slice(0, 120)].map((c) => (random() < noise * 0.8 ? String.fromCharCode(97 + Math.floor(random() * 26)) : c)).join("");
     this.emit("sample", { run: run.id, step, prompt: "Once upon a time", text });
+  }
+
+  /** @param {number} step */
+  norms(step) {
+    const run = /** @type {Run} */ (this.run);
+    const c = run.config;
+    if (c["model.variant"] !== "video") return;
+    const [l, n] = [Number(this.query.get("layers") ?? 2), Number(this.query.get("heads") ?? 4)];
+    const eps = Number(c["model.target_eps"]);
+    const wild = c["train.fault"] === "std-aliased" ? 1e5 : 1;
+    const raw = c["train.fault"] === "raw-keys" ? 3 : 1;
+    const flat = (/** @type {(i: number) => number} */ f) => Float64Array.from({ length: l * n }, (_, i) => f(i));
+    const std = flat((i) => 0.02 * (1 + (i % n)) * (0.6 + 0.4 * random()) * (1 + Math.exp(-step / 60)));
+    this.emit("norms", {
+      run: run.id, step, layers: Array.from({ length: l }, (_, i) => i), heads: n, eps, bound: 5.48, stdMin: std, stdMean: std.map((s) => 3 * s), small: std.map((s) => (s < eps ? 0.2 : 0)),
+      maxZ: flat(() => (3 + 1.5 * random()) * wild), gain: std.map((s) => 1 / (s + eps)), xvMin: flat(() => -1 - random()), xvMax: flat(() => 1 + random()), xkMin: flat(() => -0.6 * raw), xkMax: flat(() => 0.7 * raw),
+      outMin: flat(() => -4 * wild), outMax: flat(() => 4.2 * wild), keyMin: flat(() => 1 * raw - 1e-7), keyMax: flat(() => raw + 1e-7), nonFinite: flat(() => 0),
+    });
+  }
+
+  async do_diagnose() {
+    await wait(400);
+    const run = /** @type {Run} */ (this.run);
+    const bad = run.config["train.fault"] !== "";
+    const measure = "layer 0: |z| reaches 45123.2, bound 5.48; layer 1: the std in use is off by 3.2e+04 of the inputs' own; layer 0: the exit differs from weight*z + bias + XK by 1.2e-07; it computes (d - mean) / (d + eps)";
+    const mend = "Look at what the normaliser divides by: the standard deviation of the very difference whose mean it takes off. Raising eps hides the fault and keeps the error.";
+    const hypotheses = [["H5", "the normaliser is inconsistent: mean, std and difference do not belong together", "inconsistent-normaliser"], ["K", "keys are not L2-normalised", "keys-not-normalised"], ["H4", "the statistics are made in half precision", "half-precision"], ["O", "the variance is made in one pass", "one-pass-variance"], ["C", "a clamp or a maximum stands in for eps", "eps-not-added"], ["F", "a token sees those after it", "future-leak"], ["H2", "the norm's weight or bias is far from 1 and 0", "norm-parameters"], ["H1", "the standard deviation is smaller than eps for many rows", "small-std"]]
+      .map(([id, text, cause], i) => ({ id, text, cause, verdict: bad && i === 0 ? "supported" : i === 4 ? "undecidable" : "refuted", measurement: measure, ...(bad && i === 0 ? { mend } : {}) }));
+    const video = run.config["model.variant"] === "video";
+    const two = (/** @type {number} */ x) => Float64Array.of(x, x * 1.2);
+    return {
+      cause: bad ? "inconsistent-normaliser" : "healthy", summary: bad ? `${measure}. ${mend}` : "the invariants hold and no hypothesis is supported", step: run.step, eps: run.config["model.target_eps"], bound: video ? 5.48 : 0, hypotheses: video ? hypotheses : hypotheses.slice(5, 7), layers: video ? [0, 1] : [],
+      ...(video ? { xvMin: two(-1.2), xvMax: two(1.3), xkMin: two(-0.6), xkMax: two(0.7), outMin: two(bad ? -2.7e7 : -3), outMax: two(bad ? 8e5 : 3.2), stdMin: two(0.02), small: two(0), maxZ: two(bad ? 4.5e4 : 3.2), keyMin: Float64Array.of(1, 1), keyMax: Float64Array.of(1, 1), gain: two(40), nonFinite: two(0) } : {}),
+    };
   }
 
   more() {
@@ -154,6 +191,7 @@ export class FakeClient {
     const rows = [];
     for (let i = 0; i < steps && run.step < run.steps; i++) rows.push(this.row());
     this.emit("steps", { run: run.id, seconds: 0.21, rows });
+    this.norms(run.step);
     if (run.step % 50 < steps) this.emit("eval", { run: run.id, step: run.step, loss: lossAt(run.step) + 0.08, bitsPerByte: 2, tokens: 20000, seconds: 0.5 });
     if (run.step % 30 < steps) {
       this.more();
@@ -238,7 +276,7 @@ export class FakeClient {
   async do_text({ file, name }) {
     const head = new Uint8Array(await file.slice(0, 4096).arrayBuffer());
     if (head.includes(0)) throw this.error("data", `${name}: a binary file, not text: byte 0 at ${head.indexOf(0)}`);
-    return { path: `/texts/${name}`, bytes: file.size };
+    return { path: `/texts/${name}`, bytes: file.size, kind: "text" };
   }
   do_usage() { return { bytes: 13_400_000 + this.runs.length * 4_400_000, quota: 61e9 }; }
   do_cancel() { this.cancelled = true; return {}; }

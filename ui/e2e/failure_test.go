@@ -36,6 +36,17 @@ const destroyable = sabotage + `{
   };
 }`
 
+// spoilable has the weights become no numbers on demand.
+const spoilable = sabotage + `{
+  const create = GPUDevice.prototype.createBuffer;
+  GPUDevice.prototype.createBuffer = function (d) {
+    const buffer = create.call(this, d);
+    if (d.label === "arena params") sabotage.spoil = () => this.queue.writeBuffer(buffer, 0, new Float32Array(d.size / 4).fill(NaN));
+    return buffer;
+  };
+}
+`
+
 // part opens the page in the browser b at an origin of its own, whose worker runs o.worker before its own script. The
 // tab ends with t.
 func part(t *testing.T, b *chromium.Browser, path string, o options) *page {
@@ -81,6 +92,53 @@ func (p *page) logged(expected ...string) {
 		if !slices.ContainsFunc(expected, func(w string) bool { return strings.Contains(line, w) }) {
 			p.t.Errorf("the console says %q, want only lines with one of %q", line, expected)
 		}
+	}
+}
+
+// saves waits until the run has written another checkpoint.
+func (p *page) saves() {
+	p.t.Helper()
+	n := chromium.JS[int](p.Tab, `crossed.filter((m) => m.event === "saved").length`)
+	p.Until(60*time.Second, fmt.Sprintf(`crossed.filter((m) => m.event === "saved").length > %d`, n))
+}
+
+// saved is the step of the newest checkpoint.
+func (p *page) saved() int {
+	p.t.Helper()
+	return chromium.JS[int](p.Tab, `crossed.findLast((m) => m.event === "saved").data.step`)
+}
+
+// whole returns the losses of a run after checking that it has those of all steps to the last, each once.
+func (p *page) whole(run string, last int) []float64 {
+	p.t.Helper()
+	c := ask[curves](p, "metrics", map[string]any{"run": run})
+	for i, s := range c.Step {
+		if s != float64(i+1) {
+			p.t.Fatalf("the metrics' line %d is of step %v", i+1, s)
+		}
+	}
+	if len(c.Step) != last {
+		p.t.Fatalf("%d steps in the metrics, want %d", len(c.Step), last)
+	}
+	return c.Loss
+}
+
+// undisturbed has the run go on to a step at least, and another with the same settings after it from the start, which
+// has to have the same losses.
+func (p *page) undisturbed(step int) {
+	p.t.Helper()
+	p.after(120*time.Second, step)
+	p.Click("#pause")
+	p.phase(30*time.Second, "paused")
+	first, last := p.runID(), p.step()
+	losses := p.whole(first, last)
+	p.Click("#restart")
+	p.Until(60*time.Second, fmt.Sprintf(`crossed.findLast((m) => m.event === "state" && m.data.run).data.run.id !== %q`, first))
+	p.after(120*time.Second, last)
+	p.Click("#pause")
+	p.phase(30*time.Second, "paused")
+	if again := p.whole(p.runID(), p.step()); !slices.Equal(again[:last], losses) {
+		p.t.Errorf("the losses of %d steps are not those of a run that nothing disturbed", last)
 	}
 }
 
@@ -130,22 +188,22 @@ func trainsInGo(t *testing.T, p *page, words ...string) {
 
 func TestNoAdapter(t *testing.T) {
 	o := options{without: []string{"enable-unsafe-webgpu"}, noisy: true}
-	p := start(t, "/?debug"+plainGo+"&train.steps=5000", o)
+	p := start(t, "/?debug"+plainGo+"&train.steps=100000", o)
 	trainsInGo(t, p, "This browser has WebGPU but finds no GPU that it may use.")
 	p.logged("No available adapters")
 }
 
 func TestDevice(t *testing.T) {
-	b := browse(t, options{})
+	b := browse(t, options{limit: 8 * time.Minute})
 
 	t.Run("no WebGPU", func(t *testing.T) {
-		p := part(t, b, "/?debug"+plainGo+"&train.steps=5000", options{worker: `delete WorkerNavigator.prototype.gpu;`})
+		p := part(t, b, "/?debug"+plainGo+"&train.steps=100000", options{worker: `delete WorkerNavigator.prototype.gpu;`})
 		trainsInGo(t, p, "This browser has no WebGPU.", "version 113")
 	})
 
 	t.Run("lost", func(t *testing.T) { lost(t, b) })
 	t.Run("lost while idle", func(t *testing.T) {
-		p := part(t, b, "/?debug"+tiny+"&train.steps=2000", options{worker: destroyable})
+		p := part(t, b, "/?debug"+tiny+"&train.steps=100000", options{worker: destroyable})
 		p.ready()
 		p.sabotage("destroy")
 		p.Click("#start")
@@ -160,7 +218,7 @@ func TestDevice(t *testing.T) {
 // lost loses the device in the middle of a run: it goes on by itself. The second time it says why it does not, and goes
 // on when it is told to. In the end nothing was lost.
 func lost(t *testing.T, b *chromium.Browser) {
-	p := part(t, b, "/?debug"+tiny+"&train.steps=600", options{worker: destroyable})
+	p := part(t, b, "/?debug"+tiny+"&train.steps=100000", options{worker: destroyable})
 	p.ready()
 	chromium.JS[any](p.Tab, `void (globalThis.at = {}, realWorker.addEventListener("message", ({ data: m }) => {
   if (m.event === "steps" && !at.first) at.first = performance.now();
@@ -169,10 +227,7 @@ func lost(t *testing.T, b *chromium.Browser) {
 }))`)
 	chromium.JS[any](p.Tab, `at.start = performance.now()`)
 	p.Click("#start")
-	saved := func(n int) {
-		p.Until(60*time.Second, fmt.Sprintf(`crossed.filter((m) => m.event === "saved").length > %d`, n))
-	}
-	saved(0)
+	p.saves()
 	chromium.JS[any](p.Tab, `at.gone = performance.now()`)
 	p.sabotage("destroy")
 	p.Until(60*time.Second, `at.again`)
@@ -186,28 +241,21 @@ func lost(t *testing.T, b *chromium.Browser) {
 	p.silent("#failure")
 	p.says("#status-state", "Training")
 
-	n := chromium.JS[int](p.Tab, `crossed.filter((m) => m.event === "saved").length`)
-	saved(n)
+	p.saves()
 	p.sabotage("destroy")
 	p.phase(60*time.Second, "failed")
 	p.says("#failure", "The GPU went away", "It is the second time in this run", "Close what uses it", "make the model or the batch smaller", "The checkpoint of step", "is kept", "Go on from step")
 	p.says("#status-state", "Failed")
+	kept := p.saved()
 	p.Click("#go-on")
-	p.phase(120*time.Second, "finished")
+	p.phase(60*time.Second, "running")
 	p.silent("#failure")
-
-	whole := ask[curves](p, "metrics", map[string]any{"run": p.runID()})
-	p.Click("#start")
-	p.after(60*time.Second, 1)
-	p.phase(120*time.Second, "finished")
-	if again := ask[curves](p, "metrics", map[string]any{"run": p.runID()}); len(whole.Loss) != 600 || !slices.Equal(again.Loss, whole.Loss) {
-		t.Errorf("the run that lost its device twice has %d steps, and not the losses of one that did not", len(whole.Loss))
-	}
+	p.undisturbed(kept + 10)
 }
 
 // shader breaks a kernel's source.
 func shader(t *testing.T, b *chromium.Browser) {
-	p := part(t, b, "/?debug"+tiny+"&train.steps=2000", options{noisy: true, worker: sabotage + `{
+	p := part(t, b, "/?debug"+tiny+"&train.steps=100000", options{noisy: true, worker: sabotage + `{
   const create = GPUDevice.prototype.createShaderModule;
   let broken = true;
   sabotage.mend = () => { broken = false; };
@@ -239,7 +287,7 @@ func tooLarge(t *testing.T, b *chromium.Browser) {
 	p.ready()
 	p.says("#size-memory", "GB")
 	p.Click("#start")
-	p.says("#failure", "The GPU's memory is not enough", "1.0 GiB (1082623232 bytes) asked", "largest buffer of", "a narrower model", "fewer sequences a step")
+	p.says("#failure", "The GPU's memory is not enough", "arena grads: 1.0 GiB (", "bytes) asked", "largest buffer of", "a narrower model", "fewer sequences a step")
 	p.phase(10*time.Second, "idle")
 	p.Click(`[data-preset="tiny"]`)
 	p.Until(30*time.Second, `document.querySelector("#size-memory").innerText.includes("MB")`)
@@ -248,11 +296,20 @@ func tooLarge(t *testing.T, b *chromium.Browser) {
 	p.silent("#failure")
 }
 
-// nonFinite trains with steps that are far too large.
+// nonFinite spoils the weights in the middle of a run.
 func nonFinite(t *testing.T, b *chromium.Browser) {
-	p := part(t, b, "/?debug"+tiny+"&train.steps=2000&train.lr=10&train.clip=0&model.ttt_base_lr=100", options{})
+	p := part(t, b, "/?debug"+tiny+"&train.steps=100000", options{worker: spoilable})
 	p.ready()
 	p.Click("#start")
+	p.saves()
+	p.sabotage("spoil")
 	p.phase(60*time.Second, "failed")
-	t.Log(p.says("#failure", "The numbers ran away", "loss", "the learning rate"))
+	p.says("#failure", "The numbers ran away", "not finite", "the step's update was not made", "Halve the learning rate and go on", "The checkpoint of step", "is kept")
+	at := p.step()
+	p.Click("#halve-lr")
+	p.after(60*time.Second, at+10)
+	p.silent("#failure")
+	if got := chromium.JS[string](p.Tab, `document.querySelector('[data-value="train.lr"]').value`); got != "0.0015" {
+		t.Errorf("the learning rate is %s, want half of 0.003", got)
+	}
 }

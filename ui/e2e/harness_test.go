@@ -73,8 +73,8 @@ type options struct {
 	limit   time.Duration
 }
 
-// browse starts a browser over the site.
-func browse(t *testing.T, o options) *chromium.Browser {
+// needsPage skips a test where the page cannot be built, or should not be.
+func needsPage(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("builds the page and drives a browser")
@@ -82,6 +82,12 @@ func browse(t *testing.T, o options) *chromium.Browser {
 	if _, err := os.Stat("../node_modules/uplot"); err != nil && os.Getenv("INNERLOOP_REQUIRE_BROWSER") != "1" {
 		t.Skip("the page's packages are not installed: npm ci in ui/, or go run ./cmd/serve")
 	}
+}
+
+// browse starts a browser over the site.
+func browse(t *testing.T, o options) *chromium.Browser {
+	t.Helper()
+	needsPage(t)
 	s, err := site()
 	if err != nil {
 		t.Fatal(err)

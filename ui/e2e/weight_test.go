@@ -30,17 +30,6 @@ var packed = sync.OnceValues(func() (*web.Site, error) {
 	return s, s.Compress(context.Background())
 })
 
-// needsPage skips a test where the page cannot be built, or should not be.
-func needsPage(t *testing.T) {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("builds the page and drives a browser")
-	}
-	if _, err := os.Stat("../node_modules/uplot"); err != nil && os.Getenv("INNERLOOP_REQUIRE_BROWSER") != "1" {
-		t.Skip("the page's packages are not installed: npm ci in ui/, or go run ./cmd/serve")
-	}
-}
-
 // packedSite is packed for a test.
 func packedSite(t *testing.T) *web.Site {
 	t.Helper()
@@ -171,12 +160,12 @@ func TestLoad(t *testing.T) {
 			p.ready()
 			say("again", &warm)
 		})
-		if cold <= most {
+		if max(cold, warm) <= most {
 			break // what else this machine does is not the page's
 		}
 	}
 	t.Logf("a run can start after %.0f ms, and after %.0f ms where the browser has the page in its cache", cold, warm)
-	if cold > most {
-		t.Errorf("a run can start after %.0f ms at best, want %d", cold, most)
+	if max(cold, warm) > most {
+		t.Errorf("a run can start after %.0f ms at best, and after %.0f ms at the next visit, want %d", cold, warm, most)
 	}
 }

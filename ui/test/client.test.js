@@ -42,7 +42,7 @@ const device = { name: "GPU", backend: "webgpu", software: false, problem: "", m
 /** requests has each method with what it takes. */
 const requests = {
   hello: { device: "auto" }, describe: { config: { "train.lr": 0.1 } }, start: { config: {}, name: "", paused: false, weights: "" },
-  open: { run: "run-1", paused: true, text: "", otherText: false }, pause: {}, resume: {}, step: {}, stop: {}, save: {}, runs: {}, cancel: {},
+  open: { run: "run-1", paused: true, text: "", otherText: false }, pause: {}, resume: {}, step: {}, stop: {}, save: {}, runs: {}, cancel: {}, diagnose: {},
   set: { key: "sample.prompts", value: ["a", "b"] }, metrics: { run: "run-1" }, download: { run: "run-1" }, delete: { run: "run-1" },
   rename: { run: "run-1", name: "x" }, generate: { text: "a", tokens: 3, temperature: 0.5, topK: 0, seed: 1 },
 };
@@ -53,6 +53,10 @@ const events = {
   eval: { run: "run-1", step: 1, loss: 5, bitsPerByte: 7, tokens: 10, seconds: 0.1 }, saved: { run: "run-1", step: 1, seconds: 0.1 },
   sample: { run: "run-1", step: 1, prompt: "a", text: "b" },
   inner: { run: "run-1", step: 1, layers: 1, heads: 1, miniBatches: 1, miniBatchSize: 4, start: [1], before: [1], after: [1], drift: [1] },
+  norms: {
+    run: "run-1", step: 1, layers: [3], heads: 1, eps: 1e-5, bound: 2, stdMin: [0.1], stdMean: [0.2], small: [0], maxZ: [1.5], gain: [10], xvMin: [-1], xvMax: [1], xkMin: [-1], xkMax: [1], outMin: [-2],
+    outMax: [2], keyMin: [1], keyMax: [1], nonFinite: [0],
+  },
   token: { request: 1, tokens: [{ byte: 65, p: 0.5, top: [{ byte: 65, p: 0.5 }] }] }, memory: { wasm: 1, gpu: 2 }, device, notice: failure,
 };
 

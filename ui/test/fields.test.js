@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
-import { BY_KEY, FIELDS, GROUPS, PRESETS, TASKS, WRITING, check, nudge, parse, print } from "../fields.js";
+import { BY_KEY, FAULTS, FIELDS, GROUPS, NUMERICS, PRESETS, TASKS, WRITING, check, isSound, nudge, parse, print } from "../fields.js";
 
 const field = (/** @type {string} */ key) => {
   const f = BY_KEY.get(key);
@@ -27,7 +27,7 @@ test("every setting is one of the trainer's, and is offered once", () => {
   const known = keys();
   assert.ok(known.size > 30);
   for (const f of FIELDS) assert.ok(known.has(f.key), `the trainer has no ${f.key}`);
-  const shown = [...GROUPS.flatMap((g) => g.keys), ...WRITING, "data.task", "data.file"];
+  const shown = [...GROUPS.flatMap((g) => g.keys), ...WRITING, ...NUMERICS, "train.fault", "data.task", "data.file"];
   assert.deepEqual([...shown].sort(), FIELDS.map((f) => f.key).sort());
 });
 
@@ -44,6 +44,25 @@ test("the tasks are those that the trainer generates", () => {
   assert.deepEqual(TASKS.map(([v]) => v), [...source.matchAll(/\{Task\{"(\w+)"/g)].map((m) => m[1]));
 });
 
+test("what is a sound, and the settings that only one of the two has", () => {
+  const source = readFileSync(new URL("../../data/tasks.go", import.meta.url), "utf8");
+  const rated = [...source.matchAll(/\{Task\{"(\w+)", "[^"]*", (\w+)\}/g)].filter((m) => m[2] !== "0").map((m) => m[1]);
+  assert.deepEqual(TASKS.map(([v]) => v).filter((task) => isSound((k) => (k === "data.task" ? task : ""))), rated);
+  for (const [file, sound] of /** @type {const} */ ([["/texts/a.wav", true], ["/x/A.WAV", true], ["/texts/a.txt", false], ["/texts/wav", false]])) {
+    for (const task of ["stories", "sounds"]) {
+      const get = (/** @type {string} */ k) => (k === "data.file" ? file : k === "data.task" ? task : undefined);
+      assert.equal(isSound(get), sound, file);
+      for (const key of ["data.sample_rate", "sample.seconds"]) assert.equal(field(key).when?.({ get }), sound, key);
+      assert.equal(field("sample.tokens").when?.({ get }), !sound);
+    }
+  }
+});
+
+test("the faults are those that the trainer knows", () => {
+  const source = readFileSync(new URL("../../model/fault.go", import.meta.url), "utf8");
+  assert.deepEqual(FAULTS, [...source.matchAll(/^\t\w+ +Fault = "([\w-]+)"/gm)].map((m) => m[1]));
+});
+
 test("every setting is explained in a sentence, and every number has a range", () => {
   for (const f of FIELDS) {
     assert.match(f.help, /^[A-Z].{10,}\.$/, f.key);
@@ -55,7 +74,7 @@ test("every setting is explained in a sentence, and every number has a range", (
 test("presets hold what the fields take", () => {
   assert.equal(new Set(PRESETS.map((p) => p.id)).size, PRESETS.length);
   for (const p of PRESETS) {
-    for (const [key, value] of p.values) {
+    for (const [key, value] of [...p.values, ...(p.software ?? [])]) {
       assert.equal(check(field(key), value), "", `${p.id}: ${key}`);
       assert.ok(!key.startsWith("data."), `${p.id} changes the data`);
     }

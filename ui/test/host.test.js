@@ -109,7 +109,7 @@ test("text and usage are answered without Go", async () => {
   await host.handle({ id: 1, method: "text", params: { file: new Blob(["abc"]), name: "a.txt" } });
   await host.handle({ id: 2, method: "usage", params: {} });
   await host.handle({ id: 3, method: "text", params: { file: new Blob(["a\0c"]), name: "a.bin" } });
-  assert.deepEqual(sent.slice(0, 2), [{ id: 1, result: { path: "/texts/a.txt", bytes: 3 } }, { id: 2, result: { bytes: 1, quota: 2 } }]);
+  assert.deepEqual(sent.slice(0, 2), [{ id: 1, result: { path: "/texts/a.txt", bytes: 3, kind: "text" } }, { id: 2, result: { bytes: 1, quota: 2 } }]);
   assert.deepEqual(sent[2], { id: 3, error: { code: "data", message: "a.bin is no plain text: byte 1 is zero", key: "", step: 0, checkpoint: -1 } });
 });
 

@@ -37,6 +37,9 @@ test("files are told apart", () => {
   const kind = (/** @type {string[]} */ ...names) => classify(names.map((name) => ({ name, size: 10 }))).kind;
   assert.equal(kind("book.txt"), "text");
   assert.equal(kind("README"), "text");
+  assert.equal(kind("Notes.WAV"), "text");
+  assert.equal(kind("song.mp3"), "neither");
+  assert.match(classify([{ name: "music/song.flac", size: 10 }]).message, /^song\.flac is a sound of another kind: convert it to \.wav first\.$/);
   assert.equal(kind("run.zip"), "checkpoint");
   assert.equal(kind("model.safetensors", "config.json"), "checkpoint");
   assert.equal(kind("my-run/config.toml", "my-run/checkpoints/step-000010/model.safetensors", "my-run/metrics.jsonl"), "checkpoint");
@@ -44,6 +47,8 @@ test("files are told apart", () => {
   assert.equal(kind("model.safetensors"), "neither");
   assert.equal(kind("config.json"), "neither");
   assert.equal(kind("a.txt", "b.txt"), "neither");
+  assert.equal(kind("pytorch_model.bin"), "neither");
+  assert.equal(kind("config.json", "weights.PT"), "neither");
   assert.equal(kind("a.zip", "b.zip"), "neither");
   assert.equal(kind(), "neither");
   assert.equal(classify([{ name: "empty.txt", size: 0 }]).kind, "neither");

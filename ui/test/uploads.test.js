@@ -93,18 +93,39 @@ test("no room for an upload", async () => {
 
 test("texts keep their names, and each other", async () => {
   const files = fresh();
-  assert.deepEqual(await keepText(files, blob("one"), "book.txt"), { path: "/texts/book.txt", bytes: 3 });
-  assert.deepEqual(await keepText(files, blob("one"), "book.txt"), { path: "/texts/book.txt", bytes: 3 });
-  assert.deepEqual(await keepText(files, blob("two"), "book.txt"), { path: "/texts/book-2.txt", bytes: 3 });
-  assert.deepEqual(await keepText(files, blob("two"), "book.txt"), { path: "/texts/book-2.txt", bytes: 3 });
-  assert.deepEqual(await keepText(files, blob("ü\r\n\t"), "../../etc/pass:wd"), { path: "/texts/pass-wd", bytes: 5 });
+  assert.deepEqual(await keepText(files, blob("one"), "book.txt"), { path: "/texts/book.txt", bytes: 3, kind: "text" });
+  assert.deepEqual(await keepText(files, blob("one"), "book.txt"), { path: "/texts/book.txt", bytes: 3, kind: "text" });
+  assert.deepEqual(await keepText(files, blob("two"), "book.txt"), { path: "/texts/book-2.txt", bytes: 3, kind: "text" });
+  assert.deepEqual(await keepText(files, blob("two"), "book.txt"), { path: "/texts/book-2.txt", bytes: 3, kind: "text" });
+  assert.deepEqual(await keepText(files, blob("ü\r\n\t"), "../../etc/pass:wd"), { path: "/texts/pass-wd", bytes: 5, kind: "text" });
   const long = "x".repeat((2 << 20) + 5);
-  assert.deepEqual(await keepText(files, blob(long + "a"), "long"), { path: "/texts/long", bytes: long.length + 1 });
-  assert.deepEqual(await keepText(files, blob(long + "b"), "long"), { path: "/texts/long-2", bytes: long.length + 1 });
+  assert.deepEqual(await keepText(files, blob(long + "a"), "long"), { path: "/texts/long", bytes: long.length + 1, kind: "text" });
+  assert.deepEqual(await keepText(files, blob(long + "b"), "long"), { path: "/texts/long-2", bytes: long.length + 1, kind: "text" });
   const got = await tree(files);
   assert.deepEqual(Object.keys(got), ["/texts/book-2.txt", "/texts/book.txt", "/texts/long", "/texts/long-2", "/texts/pass-wd"]);
   assert.equal(got["/texts/book.txt"], "one");
   assert.equal(got["/texts/long-2"], long + "b");
+  assert.equal(files.opened.size, 0);
+});
+
+test("sounds are kept whole, and known by their names", async () => {
+  const files = fresh();
+  const wav = (/** @type {string} */ kind, /** @type {number[]} */ ...more) => new Blob([kind, new Uint8Array([4, 0, 0, 0]), "WAVE", new Uint8Array(more)]);
+  assert.deepEqual(await keepText(files, wav("RIFF", 0, 0xff, 0xfe), "notes.wav"), { path: "/texts/notes.wav", bytes: 15, kind: "sound" });
+  assert.deepEqual(await keepText(files, wav("RIFF", 0, 0xff, 0xfe), "notes.wav"), { path: "/texts/notes.wav", bytes: 15, kind: "sound" });
+  assert.deepEqual(await keepText(files, wav("RIFF", 1), "notes.wav"), { path: "/texts/notes-2.wav", bytes: 13, kind: "sound" });
+  assert.deepEqual(await keepText(files, wav("RF64", 1), "LOUD.WAV"), { path: "/texts/LOUD.WAV", bytes: 13, kind: "sound" });
+  assert.deepEqual(await keepText(files, wav("RIFF", 1), "notes.txt"), { path: "/texts/notes.txt.wav", bytes: 13, kind: "sound" });
+  assert.deepEqual(await keepText(files, wav("RIFF", 1), "..."), { path: "/texts/sound.wav", bytes: 13, kind: "sound" });
+  assert.deepEqual(await keepText(files, blob("RIFF is no sound"), "riff.txt"), { path: "/texts/riff.txt", bytes: 16, kind: "text" });
+  for (const file of [blob("a text"), blob("RIFF...."), blob("RIFFxxxxAVI and more")]) {
+    await assert.rejects(keepText(files, file, "a.wav "), (e) => failure(e).code === "data" && /a\.wav +is no WAV file/.test(e.message));
+  }
+  await assert.rejects(keepText(files, wav("RIFX", 0), "a.dat"), /a\.dat is no plain text: byte 5 is zero/);
+  const large = Object.assign(wav("RIFF", 1), {});
+  Object.defineProperty(large, "size", { value: (256 << 20) + 1 });
+  await assert.rejects(keepText(files, large, "a.wav"), /a\.wav has 257 MiB, and 256 MiB of sound is the most/);
+  assert.deepEqual(Object.keys(await tree(files)), ["/texts/LOUD.WAV", "/texts/notes-2.wav", "/texts/notes.txt.wav", "/texts/notes.wav", "/texts/riff.txt", "/texts/sound.wav"]);
   assert.equal(files.opened.size, 0);
 });
 

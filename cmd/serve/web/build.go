@@ -130,12 +130,12 @@ func goEnv(ctx context.Context, root string) (environment, error) {
 
 // hot are the packages whose inner loops run while a model trains.
 var hot = []string{
-	"runtime/...", "internal/runtime/...", "math/...", "sync/...", "slices", "github.com/viterin/...", "github.com/chewxy/...",
+	"internal/runtime/...", "math/...", "sync/...", "slices", "github.com/viterin/...", "github.com/chewxy/...",
 	module + "/prog", module + "/op", module + "/ttt", module + "/internal/blas",
 }
 
 // buildWasm compiles ./wasm of the module at root. Only in hot packages are calls inlined: compressed, the file is a
-// fifteenth smaller so.
+// twelfth smaller so, and a step of a model takes no longer.
 func buildWasm(ctx context.Context, root string) ([]byte, error) {
 	dir, err := os.MkdirTemp("", module+"-wasm-*")
 	if err != nil {

@@ -69,6 +69,13 @@ func Start(t testing.TB, handler http.Handler, limit time.Duration, without ...s
 	return b
 }
 
+// Origin is the browser over a server of its own, so with storage of its own, for a part of a test: its tabs end with t.
+func (b *Browser) Origin(t testing.TB, handler http.Handler) *Browser {
+	srv := httptest.NewServer(handler)
+	t.Cleanup(srv.Close)
+	return &Browser{URL: srv.URL, Downloads: b.Downloads, t: t, ctx: b.ctx}
+}
+
 // Tab is a tab of a Browser. Its methods fail the test on errors.
 type Tab struct {
 	*Page
