@@ -56,12 +56,12 @@ func wav(tag, bits, rate int, extensible bool, frames [][]float64) []byte {
 	return chunk("RIFF", body)
 }
 
-// tone is n frames of sines, one a channel.
-func tone(n, channels, rate int, hz float64) [][]float64 {
+// tone is n frames of sines at 8000 a second, one a channel.
+func tone(n, channels int, hz float64) [][]float64 {
 	out := make([][]float64, n)
 	for i := range out {
 		for c := range channels {
-			out[i] = append(out[i], 0.7*math.Sin(2*math.Pi*hz*float64(i)/float64(rate)+float64(c)))
+			out[i] = append(out[i], 0.7*math.Sin(2*math.Pi*hz*float64(i)/8000+float64(c)))
 		}
 	}
 	return out
@@ -74,7 +74,7 @@ func TestDecodeWAV(t *testing.T) {
 	}{{1, 8, 0.01}, {1, 16, 1e-4}, {1, 24, 1e-6}, {1, 32, 1e-6}, {3, 32, 1e-7}, {3, 64, 1e-7}} {
 		for _, channels := range []int{1, 2, 5} {
 			for _, ext := range []bool{false, true} {
-				frames := tone(333, channels, 8000, 440)
+				frames := tone(333, channels, 440)
 				a, err := DecodeWAV("a.wav", wav(f.tag, f.bits, 8000, ext, frames))
 				if err != nil || a.Rate != 8000 || len(a.Samples) != 333 {
 					t.Fatalf("%v x %d, extensible %v: %d samples at %d: %v", f, channels, ext, len(a.Samples), a.Rate, err)
@@ -94,7 +94,7 @@ func TestDecodeWAV(t *testing.T) {
 }
 
 func TestBadWAV(t *testing.T) {
-	good := wav(1, 16, 8000, false, tone(10, 2, 8000, 440))
+	good := wav(1, 16, 8000, false, tone(10, 2, 440))
 	change := func(at int, b ...byte) []byte {
 		c := bytes.Clone(good)
 		copy(c[at:], b)
@@ -118,9 +118,9 @@ func TestBadWAV(t *testing.T) {
 }
 
 func FuzzDecodeWAV(f *testing.F) {
-	f.Add(wav(1, 16, 8000, false, tone(10, 2, 8000, 440)))
-	f.Add(wav(3, 64, 44100, true, tone(3, 1, 8000, 440)))
-	f.Add(wav(1, 24, 8000, true, tone(3, 3, 8000, 440)))
+	f.Add(wav(1, 16, 8000, false, tone(10, 2, 440)))
+	f.Add(wav(3, 64, 44100, true, tone(3, 1, 440)))
+	f.Add(wav(1, 24, 8000, true, tone(3, 3, 440)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		a, err := DecodeWAV("x", b)
 		if err != nil {
@@ -168,7 +168,7 @@ func TestMuLaw(t *testing.T) {
 			t.Errorf("%g becomes %g", x, got)
 		}
 	}
-	if MuLaw(0) != 128 || FromMuLaw(128) != 0 || MuLaw(5) != 255 || MuLaw(-5) != 0 || MuLaw(float32(math.NaN())) > 255 {
+	if MuLaw(0) != 128 || FromMuLaw(128) != 0 || MuLaw(5) != 255 || MuLaw(-5) != 0 {
 		t.Error("silence or the ends")
 	}
 }
@@ -237,7 +237,7 @@ func TestSounds(t *testing.T) {
 	if len(used) < 100 {
 		t.Errorf("%d tokens in use", len(used))
 	}
-	if got := FromTokens(SoundRate, a.Tokens()); fmt.Sprint(got.Tokens()) != fmt.Sprint(a.Tokens()) {
+	if got := FromTokens(SoundRate, a.Tokens()); !bytes.Equal(got.Tokens(), a.Tokens()) {
 		t.Error("tokens change in a round trip")
 	}
 }

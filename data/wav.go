@@ -2,6 +2,7 @@ package data
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 )
@@ -98,7 +99,7 @@ func parseFormat(name string, b []byte) (f wavFormat, err error) {
 	switch {
 	case err != nil:
 	case f.channels == 0:
-		err = fmt.Errorf("0 channels")
+		err = errors.New("0 channels")
 	case f.rate < minRate || f.rate > maxRate:
 		err = fmt.Errorf("%d samples a second, want %d to %d", f.rate, minRate, maxRate)
 	case f.frame != f.channels*f.bits/8:

@@ -166,7 +166,7 @@ func TestCauses(t *testing.T) {
 				}},
 				{Inconsistent, func(e *Evidence) {
 					for i := range e.Layers[0].Out { // another value than at the exit
-						e.Layers[0].Out[i] += 1
+						e.Layers[0].Out[i]++
 					}
 				}},
 				{NonFinite, func(e *Evidence) { e.Loss = math.NaN() }},

@@ -11,7 +11,7 @@ func TestIdentify(t *testing.T) {
 		for _, eps := range []float64{1e-8, 1e-5, 1e-3} {
 			x := TestRows(n, uint64(n))
 			const eps2 = 0.5
-			make := func(f formula, eps float64) []float32 {
+			made := func(f formula, eps float64) []float32 {
 				z, out := make([]float64, n), []float32(nil)
 				for row := 0; row < len(x.XV); row += n {
 					f.norm(z, x.XV[row:row+n], x.XK[row:row+n], eps)
@@ -22,15 +22,15 @@ func TestIdentify(t *testing.T) {
 				return out
 			}
 			for _, f := range formulas {
-				got := Identify(x, eps, make(f, eps), eps2, make(f, eps2))
+				got := Identify(x, eps, made(f, eps), eps2, made(f, eps2))
 				if got.Cause != f.cause || got.Formula != f.name {
 					t.Errorf("n %d, eps %g: %s: got %+v", n, eps, f.name, got)
 				}
 			}
-			if got := Identify(x, eps, make(formulas[0], eps), eps2, make(formulas[0], eps)); got.Cause != StaleEps || got.Eps != eps {
+			if got := Identify(x, eps, made(formulas[0], eps), eps2, made(formulas[0], eps)); got.Cause != StaleEps || got.Eps != eps {
 				t.Errorf("n %d, stale eps %g: %+v", n, eps, got)
 			}
-			wrong := make(formulas[0], eps)
+			wrong := made(formulas[0], eps)
 			for i := range wrong {
 				wrong[i] *= 3
 			}

@@ -165,14 +165,17 @@ func words(line string) (list []word) {
 		begin := i
 		switch {
 		case unicode.IsDigit(c) || (c == '-' || c == '+' || c == '.') && i+1 < len(runes) && (unicode.IsDigit(runes[i+1]) || runes[i+1] == '.' || runes[i+1] == 'i' || runes[i+1] == 'n'):
-			for i++; i < len(runes) && (unicode.IsDigit(runes[i]) || strings.ContainsRune(".,_", runes[i]) && i+1 < len(runes) && unicode.IsDigit(runes[i+1]) ||
-				unicode.IsLetter(runes[i]) || (runes[i] == '-' || runes[i] == '+') && runes[i-1] == 'e'); i++ {
+			i++
+			for i < len(runes) && inNumber(runes, i) {
+				i++
 			}
 			text := string(runes[begin:i])
 			v, ok := number(text)
 			list = append(list, word{text, v, ok})
 		case unicode.IsLetter(c) || c == '_' || c == '|':
-			for i++; i < len(runes) && (unicode.IsLetter(runes[i]) || unicode.IsDigit(runes[i]) || runes[i] == '_'); i++ {
+			i++
+			for i < len(runes) && (unicode.IsLetter(runes[i]) || unicode.IsDigit(runes[i]) || runes[i] == '_') {
+				i++
 			}
 			text := string(runes[begin:i])
 			switch text {
@@ -194,6 +197,18 @@ func words(line string) (list []word) {
 		}
 	}
 	return list
+}
+
+// inNumber says whether a number that began before runes[i] goes on there.
+func inNumber(runes []rune, i int) bool {
+	c := runes[i]
+	switch {
+	case unicode.IsDigit(c) || unicode.IsLetter(c):
+		return true
+	case strings.ContainsRune(".,_", c):
+		return i+1 < len(runes) && unicode.IsDigit(runes[i+1])
+	}
+	return (c == '-' || c == '+') && runes[i-1] == 'e'
 }
 
 // number reads a number with thousands separators of either kind.
@@ -256,8 +271,8 @@ func quantity(w []word) string {
 			names = append(names, strings.Split(v.text, "_")...)
 		}
 	}
-	has := func(any ...string) bool {
-		return slices.ContainsFunc(names, func(n string) bool { return slices.Contains(any, n) })
+	has := func(some ...string) bool {
+		return slices.ContainsFunc(names, func(n string) bool { return slices.Contains(some, n) })
 	}
 	after := has("out", "output", "outputs", "after", "exit", "normalized", "normalised", "reconstruction", "result")
 	switch {

@@ -3,6 +3,7 @@
 package model
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"reflect"
@@ -128,7 +129,7 @@ func (c Config) validateHybrid() error {
 		return fmt.Errorf("model: variant %.60q, want \"lm\" or \"video\"", c.Variant)
 	}
 	if !c.Causal {
-		return fmt.Errorf("model: causal false, want true: a language model would see the tokens that it is to predict")
+		return errors.New("model: causal false, want true: a language model would see the tokens that it is to predict")
 	}
 	if _, err := c.TTTLayers(); err != nil {
 		return err
@@ -148,11 +149,11 @@ func (c Config) validateHybrid() error {
 	case c.MaxPositionEmbeddings < 1 || c.MaxPositionEmbeddings > largest:
 		return fmt.Errorf("model: max_position_embeddings %d, want 1 to %d", c.MaxPositionEmbeddings, largest)
 	case c.Variant == VariantVideo && (c.ShareQK || c.UseGate):
-		return fmt.Errorf("model: variant video has neither share_qk nor use_gate: want both false")
+		return errors.New("model: variant video has neither share_qk nor use_gate: want both false")
 	case c.Block == BlockHybrid && c.HeadDim() > 128:
 		return fmt.Errorf("model: head_dim %d (hidden_size %d / num_attention_heads %d), want at most 128 in a hybrid: attention", c.HeadDim(), c.HiddenSize, c.NumAttentionHeads)
 	case c.Block == BlockHybrid && c.PreConv:
-		return fmt.Errorf("model: block hybrid has no pre_conv: want false")
+		return errors.New("model: block hybrid has no pre_conv: want false")
 	}
 	return nil
 }

@@ -11,7 +11,7 @@ func (c Config) needsPositions() bool { return c.Block == BlockHybrid || c.Varia
 
 // attention records causal attention on x [B,L,C], a hybrid block's normalised input. Queries and keys are rotated to
 // their absolute positions.
-func (m *LM) attention(r *prog.Recorder, w *layerParams, in Tokens, x *prog.Tensor, mem layerMemory, how Reading) *prog.Tensor {
+func (m *LM) attention(r *prog.Recorder, w *layerParams, in Tokens, x *prog.Tensor, mem layerMemory) *prog.Tensor {
 	c := m.Config
 	b, l, h := x.Dim(0), x.Dim(1), c.NumAttentionHeads
 	q := op.Rotate(r, op.Linear(r, x, w.attQ), m.angles, in.Pos, h)

@@ -156,7 +156,7 @@ func (m *LM) mixer(r *prog.Recorder, w *layerParams, in Tokens, x *prog.Tensor, 
 	if !w.hasAttends {
 		return layer(x)
 	}
-	y := m.attention(r, w, in, x, mem, how)
+	y := m.attention(r, w, in, x, mem)
 	if !w.hasTTT {
 		return y
 	}

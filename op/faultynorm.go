@@ -153,6 +153,7 @@ func rounder[F prog.Float](mode int) func(F) F {
 		return func(v F) F { return F(roundHalf(float32(v))) }
 	case BFloatStats:
 		return func(v F) F { return F(roundBFloat(float32(v))) }
+	default: // the others are wrong in float32
 	}
 	return func(v F) F { return v }
 }
@@ -215,6 +216,7 @@ func faultyNormFwd[F prog.Float](c faultyNormC, a *prog.Args[F], _ []F, lo, hi i
 				dev[r] = d
 			case StdClamped, StdMaximum:
 				den = max(s, stdFloor)
+			default: // the formula is right, its statistics are not
 			}
 			z[row+j] = q(q(d-mean) / den)
 			out[row+j] = w[h+j]*z[row+j] + b[h+j] + xk[row+j]

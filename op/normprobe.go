@@ -72,7 +72,7 @@ func newSpan[F prog.Float]() span[F] { return span[F]{math.MaxFloat32, -math.Max
 
 // isFinite is judged as float32 judges, in float64 too.
 func isFinite[F prog.Float](v F) bool {
-	return v-v == 0 && v >= -math.MaxFloat32 && v <= math.MaxFloat32
+	return v >= -math.MaxFloat32 && v <= math.MaxFloat32
 }
 
 // add counts v in, or says that it is not finite.

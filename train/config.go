@@ -290,7 +290,7 @@ func (c Config) Validate() error {
 		return fmt.Errorf("train: train.fault: %w", err)
 	}
 	if t.CarryState && c.Model.Block == model.BlockHybrid {
-		return fmt.Errorf("train: train.carry_state with model.block hybrid: attention passes no gradient to rows before; want false")
+		return errors.New("train: train.carry_state with model.block hybrid: attention passes no gradient to rows before; want false")
 	}
 	if m := c.Model; (m.Block == model.BlockHybrid || m.Variant == model.VariantVideo) && t.SeqLen > m.MaxPositionEmbeddings {
 		return fmt.Errorf("train: train.seq_len %d, want at most model.max_position_embeddings %d", t.SeqLen, m.MaxPositionEmbeddings)

@@ -90,7 +90,7 @@ export function createDiagnosis(app, card, tables, fault) {
       h("p", { class: "summary" }, sentence(first ? first.measurement : r.summary)),
       first?.mend ? h("p", { class: "mend" }, h("b", {}, "What to do: "), first.mend) : null,
       h("p", { class: "note" }, `Step ${count(r.step)}${r.bound > 0 ? `, eps ${print(r.eps)}, bound of |z| ${brief(r.bound)}` : ""}. ${tally(r.hypotheses)}`));
-    put(list, ...r.hypotheses.map((x) => hypothesis(x, x === first)));
+    put(list, ...r.hypotheses.map(hypothesis));
     tables.hidden = r.layers.length === 0;
     put(tables, ...layers(r));
   };
@@ -115,10 +115,10 @@ function tally(all) {
   return `${plural(all.length, "hypothesis").replace("hypothesiss", "hypotheses")} tested: ${n("supported")} supported, ${n("refuted")} refuted${open > 0 ? `, ${open} undecidable` : ""}.`;
 }
 
-/** @param {Hypothesis} x @param {boolean} open */
-function hypothesis(x, open) {
+/** @param {Hypothesis} x */
+function hypothesis(x) {
   const v = VERDICTS[x.verdict];
-  return h("details", { class: `hypothesis ${x.verdict}`, open, "data-hypothesis": x.id },
+  return h("details", { class: `hypothesis ${x.verdict}`, "data-hypothesis": x.id },
     h("summary", {}, icon(v.icon), h("span", { class: "id" }, x.id), h("span", { class: "what" }, sentence(x.text)), h("span", { class: "word" }, v.word)),
     h("p", {}, sentence(x.measurement)), x.mend ? h("p", {}, x.mend) : null);
 }

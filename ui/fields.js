@@ -68,7 +68,7 @@ export const FIELDS = [
   },
   {
     key: "data.document", kind: "text", label: "Ends a document",
-    help: "Text at which a document ends and the inner state starts anew; empty: the whole text is one document.",
+    help: "Text at which a document ends and the inner state starts anew; empty: the whole text is one document.", when: (s) => !isSound((k) => s.get(k)),
   },
 
   // Model
@@ -152,7 +152,7 @@ export const FIELDS = [
   { key: "sample.temperature", kind: "number", label: "Temperature", min: 0, max: 5, scale: "add", step: 0.1, live: true, help: "How daring it writes: 0 takes the likeliest byte each time, 1 draws by the model's own probabilities.", formula: "p ∝ exp(logit / T)" },
   { key: "sample.top_k", kind: "int", label: "Top-k", min: 0, max: 256, scale: "add", step: 5, live: true, help: "Only the k likeliest bytes are drawn from; 0: all." },
   { key: "sample.tokens", kind: "int", label: "Length", unit: "bytes", min: 1, max: 10000, scale: "add", step: 50, live: true, help: "Bytes that the model adds each time.", when: (s) => !isSound((k) => s.get(k)) },
-  { key: "sample.seconds", kind: "number", label: "Length", unit: "s", min: 0.01, max: 60, scale: "1-2-5", live: true, help: "Seconds of sound that the model adds each time; where that takes long, samples during training are shorter.", when: (s) => isSound((k) => s.get(k)) },
+  { key: "sample.seconds", kind: "number", label: "Seconds", min: 0.01, max: 60, scale: "1-2-5", live: true, help: "Seconds of sound that the model adds each time; where that takes long, samples during training are shorter.", when: (s) => isSound((k) => s.get(k)) },
 ];
 
 /** The rail. @type {Group[]} */

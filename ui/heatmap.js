@@ -28,7 +28,7 @@ export const QUANTITIES = [
     id: "std", label: "Min std", title: "Smallest standard deviation of XV − XK, logarithmic", of: (d, i) => d.stdMin[i], text: brief,
     scale: (d, low, high) => ({ dark: Math.max(1, high), bright: Math.max(1e-12, Math.min(d.eps || 1e-8, low || 1e-12)), log: true }),
   },
-  { id: "z", label: "|z| / bound", title: "Largest |z|, as a part of its bound (n−1)/√n", of: (d, i) => d.maxZ[i] / d.bound, text: percent, scale: () => ({ dark: 0, bright: 1, log: false }) },
+  { id: "z", label: "|z| / bound", title: "Largest |z|, as a part of its bound (n−1)/√n", of: (d, i) => d.maxZ[i] / d.bound, text: (x) => (x < 10 ? percent(x) : `${brief(x)}×`), scale: () => ({ dark: 0, bright: 1, log: false }) },
   { id: "small", label: "std < eps", title: "Share of rows with std < eps, in %", of: (d, i) => d.small[i], text: percent, scale: () => ({ dark: 0, bright: 1, log: false }) },
   {
     id: "gain", label: "Amplification", title: "Largest 1/(std+eps): what gradients are multiplied by, logarithmic", of: (d, i) => d.gain[i], text: (x) => `${brief(x)}×`,

@@ -65,6 +65,9 @@ export function wave(bytes, columns = COLUMNS) {
 /** @param {number} x */
 const round = (x) => Math.round(10 * x) / 10;
 
+/** lasting is how long a sound is, as the command line has it: 25 ms, 12.3 s, 3 min 05 s. @param {number} s seconds */
+export const lasting = (s) => (s < 0.9995 ? `${Math.round(1000 * s)} ms` : s < 59.95 ? `${s.toFixed(1)} s` : duration(s));
+
 /** @type {AudioContext | null} */
 let context = null;
 /** Ends what is being heard. @type {() => void} */
@@ -139,7 +142,7 @@ export function createClip(label) {
       bytes = b;
       rate = r;
       path.setAttribute("d", wave(bytes));
-      const long = duration(bytes.length / rate);
+      const long = lasting(bytes.length / rate);
       put(length, long);
       svg.setAttribute("aria-label", `The wave of ${label}, ${long}`);
       button.disabled = bytes.length === 0;

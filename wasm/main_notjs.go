@@ -1,5 +1,6 @@
 //go:build !js
 
+// The command wasm is the browser's main; built for anything else it says so.
 package main
 
 import (

@@ -180,7 +180,7 @@ func (s *Session) serve(q request) {
 			s.answer(q, nil, err)
 			return
 		}
-		s.host.Post(reply{ID: q.ID, Result: metricsResult{p.Run}}, columns)
+		s.host.Post(reply{ID: q.ID, Result: metricsResult(p)}, columns)
 		return
 	case "diagnose": // has columns too
 		if err := s.diagnose(q); err != nil {

@@ -225,14 +225,12 @@ func (x *tab) ask(method string, params any) map[string]any {
 }
 
 // refused is try that wants an error of a code, whose message holds a text.
-func (x *tab) refused(code, text, method string, params any) *failure {
+func (x *tab) refused(code, text, method string, params any) {
 	x.t.Helper()
 	m := x.try(method, params)
 	if m.Error == nil || m.Error.Code != code || !strings.Contains(m.Error.Message, text) {
 		x.t.Errorf("%s %v: got %+v, want %s: %s", method, params, m.Error, code, text)
-		return &failure{}
 	}
-	return m.Error
 }
 
 // state waits for the state, in messages from the one given on.
@@ -669,20 +667,20 @@ func TestImport(t *testing.T) {
 	}
 
 	for name, fill := range map[string]func(dir string){
-		"no checkpoint": func(dir string) { os.WriteFile(filepath.Join(dir, "photo.jpg"), []byte{0xff, 0xd8}, 0o644) },
+		"no checkpoint": func(dir string) { put(t, filepath.Join(dir, "photo.jpg"), []byte{0xff, 0xd8}, 0o644) },
 		"unknown key": func(dir string) {
 			save(dir)
-			os.WriteFile(filepath.Join(dir, train.RunConfigFile), []byte("[model]\nattention = 3\n"), 0o644)
+			put(t, filepath.Join(dir, train.RunConfigFile), []byte("[model]\nattention = 3\n"), 0o644)
 		},
 		"damaged": func(dir string) {
 			save(dir)
-			os.WriteFile(filepath.Join(dir, train.CheckpointsDir, "step-00000030", "model.safetensors"), []byte("x"), 0o644)
+			put(t, filepath.Join(dir, train.CheckpointsDir, "step-00000030", "model.safetensors"), []byte("x"), 0o644)
 		},
 		"model_type": func(dir string) {
-			os.WriteFile(filepath.Join(dir, model.ConfigFile), []byte(`{"model_type": "llama"}`), 0o644)
+			put(t, filepath.Join(dir, model.ConfigFile), []byte(`{"model_type": "llama"}`), 0o644)
 		},
 		"model.safetensors": func(dir string) {
-			os.WriteFile(filepath.Join(dir, model.ConfigFile), []byte(`{"model_type": "ttt", "vocab_size": 256, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 24, "num_hidden_layers": 1}`), 0o644)
+			put(t, filepath.Join(dir, model.ConfigFile), []byte(`{"model_type": "ttt", "vocab_size": 256, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 24, "num_hidden_layers": 1}`), 0o644)
 		},
 	} {
 		fill(upload(name))
@@ -854,4 +852,12 @@ func TestNonFiniteEval(t *testing.T) {
 	from = x.count()
 	x.ask("resume", none)
 	x.state(from, stateFinished)
+}
+
+// put writes a file.
+func put(t *testing.T, path string, b []byte, mode os.FileMode) {
+	t.Helper()
+	if err := os.WriteFile(path, b, mode); err != nil {
+		t.Fatal(err)
+	}
 }

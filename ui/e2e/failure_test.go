@@ -298,7 +298,7 @@ func tooLarge(t *testing.T, b *chromium.Browser) {
 
 // nonFinite spoils the weights in the middle of a run.
 func nonFinite(t *testing.T, b *chromium.Browser) {
-	p := part(t, b, "/?debug"+tiny+"&train.steps=100000", options{worker: spoilable})
+	p := part(t, b, "/?debug"+tiny+"&train.steps=100000&train.eval_every=0&sample.prompts=%5B%5D", options{worker: spoilable})
 	p.ready()
 	p.Click("#start")
 	p.saves()

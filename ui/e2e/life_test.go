@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"archive/zip"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -106,10 +107,9 @@ func TestLife(t *testing.T) {
 	if err := z.AddFS(os.DirFS(dir)); err != nil {
 		t.Fatal(err)
 	}
-	if err := z.Close(); err != nil {
+	if err := errors.Join(z.Close(), f.Close()); err != nil {
 		t.Fatal(err)
 	}
-	f.Close()
 	p.Do(chromedp.SetUploadFiles(chromedp.CSS("#upload-files"), []string{upload}, chromedp.NodeReady))
 	p.Until(60*time.Second, `document.querySelectorAll("#runs > li").length === 3 && document.querySelector("#status-step").innerText.startsWith("165")`)
 	third := p.runID()

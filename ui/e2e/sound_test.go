@@ -119,7 +119,7 @@ func TestSound(t *testing.T) {
 	p.Until(20*time.Second, `document.querySelector("#prompt-box .clip .play").innerText === "Play"`) // it has ended
 	p.Click("#continue")
 	p.Until(60*time.Second, `/^1 new token read, 527 from/.test(document.querySelector("#continue-note").innerText) && document.querySelector("#continue-stop").hidden`)
-	p.says("#prompt-box .clip .length", "0.1 s")
+	p.says("#prompt-box .clip .length", "100 ms")
 	p.Click("#prompt-box .clip .play")
 	all := drawn()
 	p.heard(3).plays(t, 8000, all)

@@ -1,7 +1,7 @@
 // Sound: the samples of bytes, what is played of them, and their drawing.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { fill, SAMPLES, SILENT, wave } from "../sound.js";
+import { fill, lasting, SAMPLES, SILENT, wave } from "../sound.js";
 
 test("bytes have the samples that the trainer gives them", () => {
   // What data.FromMuLaw says.
@@ -22,6 +22,10 @@ test("a browser gets samples at a rate that it plays", () => {
   assert.equal(slow.rate, 8000);
   assert.deepEqual(as(slow.samples), as(Float32Array.of(0, SAMPLES[255] / 2, SAMPLES[255], (SAMPLES[255] - 1) / 2, -1, -1)));
   assert.deepEqual([fill([1], 1000).rate, fill([1], 1000).samples.length, fill([1, 2], 5000).rate, fill([], 8000).samples.length], [8000, 8, 10000, 0]);
+});
+
+test("how long a sound is", () => {
+  assert.deepEqual([0, 0.025, 0.9994, 0.9995, 12.34, 60, 185].map(lasting), ["0 ms", "25 ms", "999 ms", "1.0 s", "12.3 s", "1 min 00 s", "3 min 05 s"]);
 });
 
 test("a drawing has the least and the greatest of each column, and every sample is in one", () => {

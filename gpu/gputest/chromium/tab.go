@@ -105,7 +105,7 @@ func (b *Browser) Tab(script string) *Tab {
 			}
 			if e.TargetInfo.Type == "worker" {
 				// It ends with the worker.
-				wctx, _ := chromedp.NewContext(ctx, chromedp.WithTargetID(e.TargetInfo.TargetID)) //nolint:govet // ends with ctx
+				wctx, _ := chromedp.NewContext(ctx, chromedp.WithTargetID(e.TargetInfo.TargetID))
 				x.listen(wctx, "worker")
 			}
 		}

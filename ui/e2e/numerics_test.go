@@ -1,0 +1,143 @@
+//go:build !js
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"innerloop/gpu/gputest/chromium"
+)
+
+// video makes tiny's layers those of the video variant, which have a normaliser.
+const video = "&model.variant=video&model.block=hybrid&model.pre_conv=false&model.num_hidden_layers=2"
+
+// norms waits for a norms event that a condition on its data, d, holds for, and for the page to show it.
+func (p *page) norms(condition string) {
+	p.t.Helper()
+	p.Until(60*time.Second, fmt.Sprintf(`(() => { const d = crossed.findLast((m) => m.event === "norms")?.data; return d && (%s); })()`, condition))
+}
+
+// diagnosed presses Diagnose and waits for a cause.
+func (p *page) diagnosed(cause string) {
+	p.t.Helper()
+	p.Until(30*time.Second, `!document.querySelector("#diagnose").hasAttribute("aria-disabled")`)
+	p.Click("#diagnose")
+	p.Until(90*time.Second, fmt.Sprintf(`document.querySelector("#diagnosis .cause")?.dataset.cause === %q`, cause))
+}
+
+// The numerics of a run: every head in the heat map, eps that acts on the next step, a fault that is seen and named, and
+// taken out again.
+func TestNumerics(t *testing.T) {
+	p := start(t, "/?debug"+tiny+video+"&train.steps=100000", options{limit: 8 * time.Minute})
+	p.ready()
+	p.Click("#start")
+	p.after(90*time.Second, 3)
+	p.Click("#tab-numerics")
+	p.Until(30*time.Second, `document.querySelectorAll("#norms [data-cell]").length === 4`)
+	p.Until(30*time.Second, `/^\d.*%$/.test(document.querySelector('[data-cell="3"] .heat-value').textContent)`)
+	if n := chromium.JS[int](p.Tab, `document.querySelectorAll("#norms .broken").length`); n != 0 {
+		t.Errorf("a healthy model has %d broken cells", n)
+	}
+	if s := p.Text(".heat-wrong"); !strings.Contains(s, "invariants hold") {
+		t.Errorf("of a healthy head the page says %q", s)
+	}
+	p.Until(30*time.Second, `document.querySelectorAll("#norm-history .chart:not(.chart-is-empty)").length === 9`)
+	p.audit("numerics, healthy")
+
+	// The keyboard goes from head to head; each quantity has its own values.
+	p.Do(chromedp.Focus(chromedp.CSS(`[data-cell="0"]`)), chromedp.KeyEvent(kb.ArrowRight), chromedp.KeyEvent(kb.ArrowDown))
+	if got := chromium.JS[string](p.Tab, `document.activeElement.dataset.cell + document.querySelector(".heat-numbers h4").textContent`); got != "3Layer 1, head 1" {
+		t.Errorf("the arrow keys lead to %q", got)
+	}
+	p.Click("[data-quantity=gain]")
+	p.Until(10*time.Second, `document.querySelector('[data-cell="0"]').ariaLabel.includes("Amplification") && document.querySelector('[data-cell="0"] .heat-value').textContent.endsWith("×")`)
+	p.Click("[data-quantity=z]")
+
+	// eps acts on the next step, by the number and by the slider.
+	chromium.JS[any](p.Tab, `void (() => { const e = document.querySelector("#f-model-target_eps"); e.value = "0.5"; e.dispatchEvent(new Event("input", { bubbles: true })); })()`)
+	p.norms(`d.eps === 0.5 && Math.max(...d.gain) <= 2`)
+	p.Until(10*time.Second, `document.querySelector("#norms-at").textContent.includes("eps 0.5")`)
+	p.Do(chromedp.Focus(chromedp.CSS("#numerics-eps .slider")), chromedp.KeyEvent(kb.Home))
+	p.norms(`d.eps === 1e-8`)
+	p.Until(10*time.Second, `document.querySelector("#norms-at").textContent.includes("eps 1e-8") && document.querySelector("#norm-marks").textContent.includes("eps 0.5 → 1e-8")`)
+
+	// A fault: the cells say so, and so does the diagnosis.
+	p.diagnosed("healthy")
+	p.Click(`#faults input[value="std-aliased"]`)
+	p.norms(`Math.max(...d.maxZ) > d.bound`)
+	p.Until(20*time.Second, `document.querySelectorAll("#norms .broken .heat-sign").length === 4 && document.querySelector(".heat-signs").innerText.includes("over its bound")`)
+	p.Until(20*time.Second, `document.querySelector("#norm-marks").textContent.includes("fault std-aliased")`)
+	p.diagnosed("inconsistent-normaliser")
+	if s := p.Text("#diagnosis"); !strings.Contains(s, "The normaliser is inconsistent") || !strings.Contains(s, "What to do: Look at what the normaliser divides by") {
+		t.Errorf("the diagnosis says %q", s)
+	}
+	if s := chromium.JS[string](p.Tab, `[...document.querySelectorAll("#layers-table tbody tr")].map((r) => r.cells.length + (r.querySelector(".bad") ? "bad" : "")).join()`); s != "10bad,10bad" {
+		t.Errorf("the table of the layers has %q", s)
+	}
+	p.Click(`[data-hypothesis=K] summary`)
+	p.Until(10*time.Second, `document.querySelector("[data-hypothesis=K]").innerText.includes("||XK||")`)
+	p.Click("#pause")
+	p.phase(30*time.Second, "paused")
+	p.audit("numerics, with a fault")
+	p.size(375, 812)
+	p.audit("numerics, on a phone")
+	p.size(1280, 800)
+	p.shoot("numerics")
+	p.Click("#resume")
+	p.phase(30*time.Second, "running")
+	p.Click(`#faults input[value=""]`)
+	p.Until(60*time.Second, `crossed.findLast((m) => m.event === "state").data.run.config["train.fault"] === ""`)
+	p.Until(10*time.Second, `document.querySelector("#faults [role=status]").hidden`)
+	p.diagnosed("healthy")
+	p.norms(`d.maxZ.every((z) => z <= d.bound * 1.0001)`)
+	p.Until(20*time.Second, `document.querySelectorAll("#norms .broken").length === 0`)
+}
+
+// shoot makes pictures in the folder INNERLOOP_SCREENSHOTS, if it names one.
+func (p *page) shoot(name string) {
+	p.t.Helper()
+	dir := os.Getenv("INNERLOOP_SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	for _, s := range []struct {
+		name, scheme  string
+		width, height int64
+	}{{"light", "light", 1280, 800}, {"dark", "dark", 1280, 800}, {"whole", "light", 1280, 2000}, {"phone", "light", 375, 812}} {
+		p.scheme(s.scheme)
+		p.size(s.width, s.height)
+		p.Do(chromedp.Sleep(time.Second))
+		p.Screenshot(filepath.Join(dir, name+"-"+s.name+".png"))
+	}
+	p.size(1280, 800)
+}
+
+// A model without a normaliser says so, leads to one that has it, and is diagnosed all the same.
+func TestNumericsWithout(t *testing.T) {
+	p := start(t, "/?debug"+tiny+"&train.steps=100000", options{limit: 6 * time.Minute})
+	p.ready()
+	p.Click("#tab-numerics")
+	p.Until(10*time.Second, `!document.querySelector(".num-missing").hidden && document.querySelector("#norms").hidden`)
+	p.Click("#start")
+	p.after(60*time.Second, 2)
+	if chromium.JS[bool](p.Tab, `!document.querySelector('#faults input[value="raw-keys"]').disabled || document.querySelector('#faults input[value="future-leak"]').disabled`) {
+		t.Error("without a normaliser its faults can be chosen, or the others cannot")
+	}
+	p.Click(`#faults input[value="future-leak"]`)
+	p.Until(60*time.Second, `crossed.findLast((m) => m.event === "state").data.run.config["train.fault"] === "future-leak"`)
+	p.diagnosed("future-leak")
+	p.audit("numerics, without a normaliser")
+	p.Click("#hybrid")
+	p.Until(10*time.Second, `document.querySelector('[data-preset="hybrid"]').ariaPressed === "true"`)
+	p.Until(10*time.Second, `document.querySelector("#hybrid").innerText === "Start a run with it"`)
+	p.Click("#hybrid")
+	p.Until(120*time.Second, `document.querySelectorAll("#norms [data-cell]").length === 2 && document.querySelector(".num-missing").hidden`)
+}
