@@ -317,6 +317,9 @@ func TestAfterClose(t *testing.T) {
 		c.end(run)
 		want(t, run.Run(), c.want)
 		want(t, run.Read(keep, buf), c.want)
+		want(t, run.RunSteps(0, 1), c.want)
+		want(t, run.Peek(keep, buf), c.want)
+		want(t, run.Reset(), c.want)
 		_, err := run.Profile()
 		want(t, err, c.want)
 		run.Close()
@@ -345,7 +348,7 @@ func TestStickyError(t *testing.T) {
 	err = run.Run()
 	want(t, err, "device lost: the driver was reset", g.Adapter().Name)
 	broken.err = nil
-	for _, err := range []error{err, run.Run(), g.Read(x, make([]float32, 4)), g.Sync()} {
+	for _, err := range []error{err, run.Run(), run.RunSteps(0, 1), run.Reset(), g.Read(x, make([]float32, 4)), g.Sync()} {
 		want(t, err, "device lost")
 		if !errors.Is(err, ErrLost) {
 			t.Errorf("%v is not ErrLost", err)

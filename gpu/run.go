@@ -271,6 +271,55 @@ func (r *runner) Run() error {
 	return nil
 }
 
+// RunSteps implements prog.Runner.
+func (r *runner) RunSteps(first, count int) error {
+	if err := r.ok(); err != nil {
+		return err
+	}
+	if err := r.p.CheckSteps(first, count); err != nil {
+		return err
+	}
+	if err := r.g.d.submit(r.tape, r.entry(first), r.entry(first+count)-r.entry(first), 1); err != nil {
+		return r.g.stick(err)
+	}
+	return nil
+}
+
+// entry is where step i begins on the tape, or where the tape ends.
+func (r *runner) entry(i int) int {
+	if i < len(r.first) {
+		return r.first[i]
+	}
+	return r.entries
+}
+
+// Peek implements prog.Runner.
+func (r *runner) Peek(t *prog.Tensor, dst []float32) error {
+	if err := r.ok(); err != nil {
+		return err
+	}
+	if err := r.p.CheckPeek(t, len(dst)); err != nil {
+		return err
+	}
+	return r.g.stick(r.g.d.read(r.slots[t.Slot()], 4*int64(t.Offset()), bytesOf(dst)))
+}
+
+// Reset implements prog.Runner.
+func (r *runner) Reset() error {
+	if err := r.ok(); err != nil {
+		return err
+	}
+	d := r.g.d
+	tape := d.newTape()
+	defer d.freeTape(tape)
+	for i, h := range r.slots {
+		if err := d.tapeClear(tape, bind{buf: h, n: bytesFor(r.p.Slots[i])}); err != nil {
+			return r.g.stick(err)
+		}
+	}
+	return r.g.stick(d.submit(tape, 0, len(r.slots), 1))
+}
+
 // Read implements prog.Runner.
 func (r *runner) Read(t *prog.Tensor, dst []float32) error {
 	if err := r.ok(); err != nil {
@@ -316,11 +365,7 @@ func (r *runner) Profile() ([]float64, error) {
 	out := make([]float64, len(r.p.Steps))
 	for i := range out {
 		for n := 1; ; n *= 2 {
-			last := r.entries
-			if i+1 < len(r.first) {
-				last = r.first[i+1]
-			}
-			t, err := timed(r.first[i], last-r.first[i], n)
+			t, err := timed(r.first[i], r.entry(i+1)-r.first[i], n)
 			if err != nil {
 				return nil, err
 			}

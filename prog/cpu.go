@@ -135,6 +135,17 @@ func (r *cpuRunner[F]) Run() error {
 	return nil
 }
 
+// RunSteps implements Runner.
+func (r *cpuRunner[F]) RunSteps(first, count int) error {
+	if err := r.p.CheckSteps(first, count); err != nil {
+		return err
+	}
+	for i := range count {
+		r.step(&r.steps[first+i])
+	}
+	return nil
+}
+
 func (r *cpuRunner[F]) step(s *cpuStep[F]) {
 	for _, c := range s.clears {
 		clear(c)
@@ -169,6 +180,24 @@ func (r *cpuRunner[F]) Read(t *Tensor, dst []float32) error {
 		return err
 	}
 	convert(dst, r.Data(t))
+	return nil
+}
+
+// Peek implements Runner.
+func (r *cpuRunner[F]) Peek(t *Tensor, dst []float32) error {
+	if err := r.p.CheckPeek(t, len(dst)); err != nil {
+		return err
+	}
+	convert(dst, r.Data(t))
+	return nil
+}
+
+// Reset implements Runner.
+func (r *cpuRunner[F]) Reset() error {
+	for _, m := range r.slots {
+		clear(m.f)
+		clear(m.u)
+	}
 	return nil
 }
 

@@ -40,6 +40,14 @@ type Runner interface {
 	// Profile runs every step by itself and returns the seconds that each takes. Temporaries and arenas hold
 	// meaningless values afterwards.
 	Profile() ([]float64, error)
+
+	// RunSteps replays count steps from the first on. So a program can be run in pieces, and looked into between them.
+	RunSteps(first, count int) error
+	// Peek copies the elements of t, any temporary of f32, to dst, of the same length. They are t's own from the first
+	// step that writes t to the last one that uses it, and else of what it shares its memory with.
+	Peek(t *Tensor, dst []float32) error
+	// Reset sets all temporaries to zero.
+	Reset() error
 	Close()
 }
 
@@ -75,6 +83,27 @@ func (s *Stage) check(t *Tensor, d DType) {
 
 // Words is the whole stage as the device sees it.
 func (s *Stage) Words() []uint32 { return s.words }
+
+// CheckSteps reports steps that p does not have.
+func (p *Program) CheckSteps(first, count int) error {
+	if n := len(p.Steps); first < 0 || count < 0 || count > n-first {
+		return fmt.Errorf("prog: %s: %d steps from step %d, want them within its %d", p.Name, count, first, n)
+	}
+	return nil
+}
+
+// CheckPeek reports what is wrong with copying n elements of t, a temporary of p.
+func (p *Program) CheckPeek(t *Tensor, n int) error {
+	switch {
+	case t.dtype != F32:
+		return fmt.Errorf("prog: copy of %v: it is of %v, want f32", t, t.dtype)
+	case t.Len() != n:
+		return fmt.Errorf("prog: copy of %v: got %d elements, want %d", t, n, t.Len())
+	case t.buf.arena != nil || t.buf.first < 0 || t.buf.slot >= len(p.Slots) || t.off+n > p.Slots[t.buf.slot]:
+		return fmt.Errorf("prog: copy of %v: it is no temporary of %s", t, p.Name)
+	}
+	return nil
+}
 
 // CheckIO reports what is wrong with copying n elements to or from t: inArena says where t has to lie.
 func CheckIO(t *Tensor, n int, inArena bool) error {

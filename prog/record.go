@@ -12,6 +12,9 @@ type Step struct {
 	C       any // the kernel's constants, a struct of its own type
 	Fresh   uint32
 	Tensors []*Tensor
+
+	Scope    string // of the recording that the step belongs to, as in micro0.layers.3; a backward step's is its forward one's
+	Backward bool
 }
 
 // Program is a recorded training step, the same for every executor.
@@ -31,11 +34,13 @@ type Recorder struct {
 	seen  map[*Arena]bool
 	scope []string
 	names map[string]int // uses of a temporary's name
+	back  *tapeEntry     // whose fn runs; nil: none
 }
 
 type tapeEntry struct {
-	outs []*Tensor
-	fn   func()
+	outs  []*Tensor
+	fn    func()
+	scope string
 }
 
 type recordError string
@@ -72,6 +77,8 @@ func (r *Recorder) Scope(name string, fn func()) {
 	fn()
 }
 
+func (r *Recorder) path() string { return strings.Join(r.scope, ".") }
+
 // Temp makes a temporary: it has no value before the first dispatch that writes it, and none after the last one
 // that reads it.
 func (r *Recorder) Temp(name string, shape ...int) *Tensor { return r.temp(name, F32, shape) }
@@ -86,7 +93,7 @@ func (r *Recorder) temp(name string, dtype DType, shape Shape) *Tensor {
 		}
 	}
 	if len(r.scope) > 0 {
-		name = strings.Join(r.scope, ".") + "." + name
+		name = r.path() + "." + name
 	}
 	if r.names[name]++; r.names[name] > 1 {
 		name = fmt.Sprintf("%s#%d", name, r.names[name])
@@ -132,7 +139,9 @@ func (r *Recorder) SetGrad(t, g *Tensor) {
 }
 
 // Tape adds fn to the tape: Backward calls it, later entries first, unless no gradient has reached any of outs.
-func (r *Recorder) Tape(fn func(), outs ...*Tensor) { r.tape = append(r.tape, tapeEntry{outs, fn}) }
+func (r *Recorder) Tape(fn func(), outs ...*Tensor) {
+	r.tape = append(r.tape, tapeEntry{outs, fn, r.path()})
+}
 
 // Backward records the backward pass of everything recorded so far and empties the tape.
 func (r *Recorder) Backward() {
@@ -141,17 +150,28 @@ func (r *Recorder) Backward() {
 		r.tape = r.tape[:len(r.tape)-1]
 		for _, o := range e.outs {
 			if g := r.grads[o.buf]; g != nil && (g.buf.first >= 0 || g.buf.arena != nil) {
+				r.back = &e
 				e.fn()
+				r.back = nil
 				break
 			}
 		}
 	}
 }
 
+// add appends a step where the recording stands.
+func (r *Recorder) add(s Step) {
+	s.Scope = r.path()
+	if r.back != nil {
+		s.Scope, s.Backward = r.back.scope, true
+	}
+	r.p.Steps = append(r.p.Steps, s)
+}
+
 // Clear records setting t to zero.
 func (r *Recorder) Clear(t *Tensor) {
 	r.touch(t, Write)
-	r.p.Steps = append(r.p.Steps, Step{Tensors: []*Tensor{t}})
+	r.add(Step{Tensors: []*Tensor{t}})
 }
 
 // touch notes that the next step uses t and reports whether t held no value before.
@@ -172,7 +192,7 @@ func (r *Recorder) touch(t *Tensor, a Access) (fresh bool) {
 		case b.grad: // partly accumulated, or read where nothing has reached it: zero
 			b.first = len(r.p.Steps)
 			all := &Tensor{name: b.name, shape: Shape{b.words}, buf: b}
-			r.p.Steps = append(r.p.Steps, Step{Tensors: []*Tensor{all}})
+			r.add(Step{Tensors: []*Tensor{all}})
 		default:
 			r.Failf("%v is used before it has a value", t)
 		}
@@ -228,7 +248,7 @@ func (r *Recorder) dispatch(k *Kernel, c any, ts []*Tensor) {
 			t.buf.last = len(r.p.Steps)
 		}
 	}
-	r.p.Steps = append(r.p.Steps, Step{Kernel: k, C: c, Fresh: fresh, Tensors: ts})
+	r.add(Step{Kernel: k, C: c, Fresh: fresh, Tensors: ts})
 }
 
 func overlap(a, b *Tensor) bool { return a.off < b.off+b.Len() && b.off < a.off+a.Len() }

@@ -74,11 +74,12 @@ type Options struct {
 
 // Sample says what is generated after the run.
 type Sample struct {
-	Prompts     []string `toml:"prompts"`
-	Tokens      int      `toml:"tokens" comment:"of each sample; 0: none"`
-	Seconds     float64  `toml:"seconds" comment:"of each sample of a sound, in place of tokens; 0: none"`
-	Temperature float64  `toml:"temperature" comment:"0: the likeliest token each time"`
-	TopK        int      `toml:"top_k" comment:"0: all tokens"`
+	Prompts          []string `toml:"prompts"`
+	Tokens           int      `toml:"tokens" comment:"of each sample; 0: none"`
+	Seconds          float64  `toml:"seconds" comment:"of each sample of a sound, in place of tokens; 0: none"`
+	Temperature      float64  `toml:"temperature" comment:"0: the likeliest token each time"`
+	TopK             int      `toml:"top_k" comment:"0: all tokens"`
+	SoundTemperature float64  `toml:"sound_temperature" comment:"of a sound, in place of temperature and top_k; much below 1 it ends in silence"`
 }
 
 // Demo is the run that innerloop train does without a configuration file: the defaults with a convolution before each
@@ -101,7 +102,7 @@ func Default() Config {
 			Steps: 300, BatchSize: 8, SeqLen: 256, MicroBatches: 1, LR: 3e-3, WarmupSteps: 30, MinLRRatio: 0.1,
 			Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, WeightDecay: 0.1, Clip: 1, Seed: 1, LogEvery: 10, EvalEvery: 100, KeepCheckpoints: 3, CheckpointEvery: 1,
 		},
-		Sample: Sample{Prompts: []string{"Once upon a time", "\"Where is "}, Tokens: 200, Seconds: 1, Temperature: 0.8, TopK: 40},
+		Sample: Sample{Prompts: []string{"Once upon a time", "\"Where is "}, Tokens: 200, Seconds: 1, SoundTemperature: 1, Temperature: 0.8, TopK: 40},
 	}
 }
 
@@ -264,7 +265,7 @@ func (c Config) Validate() error {
 	}{
 		{"train.lr", t.LR, 0, 1e3}, {"train.min_lr_ratio", t.MinLRRatio, 0, 1}, {"train.beta1", t.Beta1, 0, 1 - 1e-9},
 		{"train.beta2", t.Beta2, 0, 1 - 1e-9}, {"train.eps", t.Eps, 0, 1}, {"train.weight_decay", t.WeightDecay, 0, 1e3},
-		{"train.clip", t.Clip, 0, math.MaxFloat32}, {"data.val_fraction", c.Data.ValFraction, 0, 0.9}, {"sample.seconds", c.Sample.Seconds, 0, 600}, {"sample.temperature", c.Sample.Temperature, 0, 100},
+		{"train.clip", t.Clip, 0, math.MaxFloat32}, {"data.val_fraction", c.Data.ValFraction, 0, 0.9}, {"sample.seconds", c.Sample.Seconds, 0, 600}, {"sample.sound_temperature", c.Sample.SoundTemperature, 0, 100}, {"sample.temperature", c.Sample.Temperature, 0, 100},
 	} {
 		if math.IsNaN(f.v) || f.v < f.lo || f.v > f.hi {
 			return fmt.Errorf("train: %s %g, want %g to %g", f.name, f.v, f.lo, f.hi)

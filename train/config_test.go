@@ -187,6 +187,8 @@ func TestValidate(t *testing.T) {
 		{"data.sample_rate=48001", "train: data.sample_rate 48001, want 1000 to 48000"},
 		{"data.task=", `train: data.task "", want one of stories, `},
 		{"sample.temperature=-1", "train: sample.temperature -1, want 0 to 100"},
+		{"sample.sound_temperature=101", "train: sample.sound_temperature 101, want 0 to 100"},
+		{"sample.seconds=601", "train: sample.seconds 601, want 0 to 600"},
 		{"model.vocab_size=255", "train: model.vocab_size 255, want at least 256"},
 		{"model.num_attention_heads=3", "model: hidden_size 128 is not a multiple of num_attention_heads 3"},
 		{"train.seq_len=16777216", "train: batch_size 8 * seq_len 16777216 = 134217728 tokens, want at most 16777216"},

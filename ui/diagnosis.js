@@ -132,7 +132,7 @@ function layers(r) {
   columns.push(
     { group: "Before", label: "XV", text: range("xvMin", "xvMax") }, { group: "Before", label: "XK", text: range("xkMin", "xkMax") },
     { group: "Before", label: "‖XK‖", text: range("keyMin", "keyMax"), bad: (i) => signs(i).includes("◆") },
-    { group: "Normaliser", label: "std, min", text: (i) => brief(at("stdMin")(i)) }, { group: "Normaliser", label: "std < eps", text: (i) => `${brief(100 * at("small")(i))} %` },
+    { group: "Normaliser", label: "std, min", text: (i) => brief(at("stdMin")(i)), bad: (i) => signs(i).includes("▼") }, { group: "Normaliser", label: "std < eps", text: (i) => `${brief(100 * at("small")(i))} %` },
     { group: "Normaliser", label: "|z|, max", text: (i) => brief(at("maxZ")(i)), bad: (i) => signs(i).includes("▲") }, { group: "Normaliser", label: "1/(std+eps)", text: (i) => brief(at("gain")(i)) },
     { group: "After", label: "out", text: range("outMin", "outMax") }, { group: "After", label: "not finite", text: (i) => brief(at("nonFinite")(i)), bad: (i) => signs(i).includes("✕") },
   );

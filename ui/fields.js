@@ -149,9 +149,10 @@ export const FIELDS = [
   },
 
   // How the model writes: beside the samples.
-  { key: "sample.temperature", kind: "number", label: "Temperature", min: 0, max: 5, scale: "add", step: 0.1, live: true, help: "How daring it writes: 0 takes the likeliest byte each time, 1 draws by the model's own probabilities.", formula: "p ∝ exp(logit / T)" },
-  { key: "sample.top_k", kind: "int", label: "Top-k", min: 0, max: 256, scale: "add", step: 5, live: true, help: "Only the k likeliest bytes are drawn from; 0: all." },
+  { key: "sample.temperature", kind: "number", label: "Temperature", min: 0, max: 5, scale: "add", step: 0.1, live: true, help: "How daring it writes: 0 takes the likeliest byte each time, 1 draws by the model's own probabilities.", formula: "p ∝ exp(logit / T)", when: (s) => !isSound((k) => s.get(k)) },
+  { key: "sample.top_k", kind: "int", label: "Top-k", min: 0, max: 256, scale: "add", step: 5, live: true, help: "Only the k likeliest bytes are drawn from; 0: all.", when: (s) => !isSound((k) => s.get(k)) },
   { key: "sample.tokens", kind: "int", label: "Length", unit: "bytes", min: 1, max: 10000, scale: "add", step: 50, live: true, help: "Bytes that the model adds each time.", when: (s) => !isSound((k) => s.get(k)) },
+  { key: "sample.sound_temperature", kind: "number", label: "Temperature", min: 0, max: 5, scale: "add", step: 0.1, live: true, help: "How daring it plays: 1 draws by the model's own probabilities; much below, a sound ends in silence.", formula: "p ∝ exp(logit / T)", when: (s) => isSound((k) => s.get(k)) },
   { key: "sample.seconds", kind: "number", label: "Seconds", min: 0.01, max: 60, scale: "1-2-5", live: true, help: "Seconds of sound that the model adds each time; where that takes long, samples during training are shorter.", when: (s) => isSound((k) => s.get(k)) },
 ];
 
@@ -171,7 +172,7 @@ export const GROUPS = [
 ];
 
 /** The fields beside the samples. */
-export const WRITING = ["sample.temperature", "sample.top_k", "sample.tokens", "sample.seconds"];
+export const WRITING = ["sample.temperature", "sample.top_k", "sample.tokens", "sample.sound_temperature", "sample.seconds"];
 
 /** The field on the numerics panel; the faults are a list of their own there. */
 export const NUMERICS = ["model.target_eps"];

@@ -57,11 +57,12 @@ export function createHeadline(app) {
     }
     if (!run) return;
     const get = (/** @type {string} */ k) => run.config[k];
+    const sound = isSound(get);
     const what = `${capital(model(get("model.ttt_layer_type"), run.parameters))} learns ${aim(app, get)}`;
     const now = Number.isFinite(track.smooth) ? track.smooth : (run.loss ?? NaN);
     const state = Number.isFinite(now) ? `Loss ${loss(now)} nats a byte: as if choosing among ${likeness(now)} each time; blind guessing has 256.${Number.isFinite(track.val) ? ` On unseen text ${loss(track.val)}.` : ""}` : "The first losses are on their way.";
     if (phase === "finished") {
-      return say({ tone: "done", word: "Finished" }, `${count(run.step)} steps done. Now let it write: begin a text, and it goes on.`, `${state} Lower still: more steps, a wider model, a two-layer memory.`, [
+      return say({ tone: "done", word: "Finished" }, `${count(run.step)} steps done. Now let it ${sound ? "play: Continue, and it goes on from silence" : "write: begin a text, and it goes on"}.`, `${state} Lower still: more steps, a wider model, a two-layer memory.`, [
         { label: `Train ${count(Math.max(100, run.steps))} more`, act: () => void app.more(Math.max(100, run.steps)), id: "more" },
         ...(get("model.ttt_layer_type") === "linear" ? [{ label: "Try TTT-MLP", act: () => { settings.preset("mlp"); void app.start(); } }] : []),
         { label: "Download", act: () => void app.download(run.id) },
@@ -75,7 +76,7 @@ export function createHeadline(app) {
       return say({ tone: "rest", word: "Paused" }, `${what}.`, `${state} Step goes on by one; Resume, or the space bar, goes on.`);
     }
     const verdict = judge(track, run.steps);
-    say(verdict, `${what}.`, `${state} ${verdict.why || (verdict.tone === "good" ? "Try it: begin a text, and it goes on." : "Its first words come soon.")}`);
+    say(verdict, `${what}.`, `${state} ${verdict.why || (verdict.tone === "good" ? (sound ? "Hear its samples, or let it go on." : "Try it: begin a text, and it goes on.") : sound ? "Its first sounds come soon." : "Its first words come soon.")}`);
   };
 
   let due = 0;

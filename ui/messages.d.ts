@@ -101,7 +101,7 @@ export interface PlainRequest {
   params: {};
 }
 /**
- * Changes a value of the open run from its next step on: train.steps, train.lr, train.warmup_steps, train.min_lr_ratio, train.weight_decay, train.clip, train.eval_every, sample.temperature, sample.top_k, sample.tokens, sample.seconds, sample.prompts, model.target_eps, train.fault (the run is loaded anew).
+ * Changes a value of the open run from its next step on: train.steps, train.lr, train.warmup_steps, train.min_lr_ratio, train.weight_decay, train.clip, train.eval_every, sample.temperature, sample.top_k, sample.tokens, sample.seconds, sample.sound_temperature, sample.prompts, model.target_eps, train.fault (the run is loaded anew).
  */
 export interface SetRequest {
   id: ID;

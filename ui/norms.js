@@ -20,6 +20,7 @@ const KEY_SLACK = 1e-3;
 /** BREACHES are the invariants' signs with what each says. @type {Breach[]} */
 export const BREACHES = [
   { sign: "▲", what: "|z| is over its bound" },
+  { sign: "▼", what: "std is below 0" },
   { sign: "◆", what: "keys are not of length 1" },
   { sign: "✕", what: "values are not finite" },
 ];
@@ -30,7 +31,7 @@ export const BREACHES = [
  */
 export function breaches(d, i) {
   const off = Math.max(Math.abs(d.keyMax[i] - 1), Math.abs(d.keyMin[i] - 1));
-  const broken = [!(d.maxZ[i] <= d.bound * (1 + Z_SLACK)), !(off <= KEY_SLACK), !(d.nonFinite[i] === 0)];
+  const broken = [!(d.maxZ[i] <= d.bound * (1 + Z_SLACK)), d.stdMin[i] < 0, !(off <= KEY_SLACK), !(d.nonFinite[i] === 0)];
   return BREACHES.filter((_, k) => broken[k]);
 }
 
@@ -41,7 +42,7 @@ export function breaches(d, i) {
  * @property {string} title
  * @property {string} unit
  * @property {string} header of the file's column
- * @property {"log" | "zero" | "auto"} axis auto: logarithmic where the values are decades apart
+ * @property {"log" | "zero" | "auto"} axis log: unless there are values below 0; auto: where they are decades apart
  * @property {(v: (probe: ProbeName) => number, bound: number) => number} of
  */
 const most = (/** @type {number} */ a, /** @type {number} */ b) => Math.max(Math.abs(a), Math.abs(b));

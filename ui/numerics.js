@@ -222,8 +222,8 @@ function createHistory(history, name) {
       for (const { series, figure, worst, own } of parts) {
         history.read(series, -1, worst);
         history.read(series, cell, own);
-        if (series.axis === "auto") {
-          const log = decades(worst);
+        if (series.axis !== "zero") {
+          const log = series.axis === "log" ? !negative(worst) : decades(worst);
           if (log !== (figure.plot.axes.log ?? false)) figure.plot.log(log);
           figure.plot.axes.zero = !log;
         }
@@ -241,6 +241,12 @@ function createHistory(history, name) {
       group.redraw(true);
     },
   };
+}
+
+/** negative says whether a value is below 0: a logarithmic axis would not show it. @param {Column} c */
+function negative(c) {
+  for (let i = 0; i < c.length; i++) if (c.data[i] < 0) return true;
+  return false;
 }
 
 /** decades says whether values above 0 are decades apart. @param {Column} c */

@@ -65,7 +65,7 @@ export function createSamples(app) {
   app.on("settings", () => app.run || hint());
 }
 
-/** @typedef {{ given: { text: string, bytes?: number[] }, tokens: number, take: (tokens: Token[]) => void, end: () => void }} Way */
+/** @typedef {{ given: { text: string, bytes?: number[], temperature: number, topK: number }, tokens: number, take: (tokens: Token[]) => void, end: () => void }} Way */
 
 /** @param {App} app */
 export function createPrompt(app) {
@@ -129,6 +129,7 @@ export function createPrompt(app) {
     if (list.length > 0) way?.take(list);
   };
 
+  const number = (/** @type {string} */ key) => Number(app.settings.get(key));
   /** full says that there is no room for more. @param {string} what */
   const full = (what) => {
     put(note, `The ${what} is at its end: ${count(LONGEST)} ${what === "text" ? "characters" : "samples"}. Clear it to go on.`);
@@ -142,7 +143,7 @@ export function createPrompt(app) {
     text += given;
     box.value = "";
     const grouper = new Grouper();
-    return { given: { text }, tokens: Number(app.settings.get("sample.tokens")), take: (tokens) => write(tokens.flatMap((t) => grouper.add(t))), end: () => write(grouper.end()) };
+    return { given: { text, temperature: number("sample.temperature"), topK: number("sample.top_k") }, tokens: number("sample.tokens"), take: (tokens) => write(tokens.flatMap((t) => grouper.add(t))), end: () => write(grouper.end()) };
   };
   /** @returns {Way | null} */
   const beginSound = () => {
@@ -156,7 +157,7 @@ export function createPrompt(app) {
       clip.set(mine.bytes, rate);
       clip.node.hidden = false;
     };
-    return { given: { text: "", bytes: [...SILENT, ...mine.bytes] }, tokens: Math.round(Number(app.settings.get("sample.seconds")) * rate), take, end: () => {} };
+    return { given: { text: "", bytes: [...SILENT, ...mine.bytes], temperature: number("sample.sound_temperature"), topK: 0 }, tokens: Math.round(number("sample.seconds") * rate), take, end: () => {} };
   };
 
   const go = async () => {
@@ -166,10 +167,9 @@ export function createPrompt(app) {
     render();
     output.scrollTop = output.scrollHeight;
     put(note, "Reading…");
-    const number = (/** @type {string} */ key) => Number(app.settings.get(key));
     try {
       const r = await app.client.request("generate", {
-        ...way.given, tokens: Math.min(MOST, Math.max(1, way.tokens)), temperature: number("sample.temperature"), topK: number("sample.top_k"), seed: Math.floor(Math.random() * 2 ** 31),
+        ...way.given, tokens: Math.min(MOST, Math.max(1, way.tokens)), seed: Math.floor(Math.random() * 2 ** 31),
       });
       const rate = r.seconds > 0 ? `, ${digits(r.tokens / r.seconds)} tokens/s` : "";
       put(note, `${plural(r.read, "new token")} read, ${count(r.kept)} from the inner state; ${count(r.tokens)} written${rate}${r.cancelled ? ", stopped" : ""}.`);

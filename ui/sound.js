@@ -41,19 +41,21 @@ export function fill(bytes, rate) {
 const COLUMNS = 240;
 
 /**
- * wave is the outline of bytes as an SVG path in a box of columns x 200, the least and the greatest of each column.
+ * wave is the outline of bytes as an SVG path in a box of columns x 200: from the least to the greatest of each column.
  * @param {readonly number[]} bytes
  * @param {number} [columns]
  */
 export function wave(bytes, columns = COLUMNS) {
   const parts = [];
-  for (let x = 0; x < columns && x < bytes.length; x++) {
-    const n = Math.min(columns, bytes.length);
-    let lo = 1;
-    let hi = -1;
+  const n = Math.min(columns, bytes.length);
+  let last = n > 0 ? SAMPLES[bytes[0]] : 0; // of the column before: the strokes meet
+  for (let x = 0; x < n; x++) {
+    let lo = last;
+    let hi = last;
     for (let i = Math.floor((x * bytes.length) / n); i < Math.floor(((x + 1) * bytes.length) / n); i++) {
       lo = Math.min(lo, SAMPLES[bytes[i]]);
       hi = Math.max(hi, SAMPLES[bytes[i]]);
+      last = SAMPLES[bytes[i]];
     }
     const at = ((x + 0.5) * columns) / n;
     // A stroke of no length is not drawn everywhere.

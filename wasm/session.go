@@ -425,7 +425,7 @@ func (s *Session) save(empty) (any, error) {
 // live are the keys that a run takes up while it goes on.
 var live = []string{
 	"train.steps", "train.lr", "train.warmup_steps", "train.min_lr_ratio", "train.weight_decay", "train.clip", "train.eval_every",
-	"sample.temperature", "sample.top_k", "sample.tokens", "sample.seconds", "sample.prompts", "model.target_eps", "train.fault",
+	"sample.temperature", "sample.top_k", "sample.tokens", "sample.seconds", "sample.sound_temperature", "sample.prompts", "model.target_eps", "train.fault",
 }
 
 func (s *Session) set(p setParams) (any, error) {

@@ -53,7 +53,11 @@ func (o *openRun) speak() error {
 	if len(given) == 0 {
 		return nil
 	}
-	draw := model.NewSampler(model.SampleOptions{Temperature: c.Temperature, TopK: c.TopK}, o.run.Config.Train.Seed)
+	opts := model.SampleOptions{Temperature: c.Temperature, TopK: c.TopK}
+	if o.rate > 0 {
+		opts = model.SampleOptions{Temperature: c.SoundTemperature}
+	}
+	draw := model.NewSampler(opts, o.run.Config.Train.Seed)
 	d := p.decoder
 	d.Reset()
 	ids := data.Bytes{}.Encode(nil, given)

@@ -64,9 +64,9 @@ written.`,
 	f.sound.add(c)
 	fl.StringVar(&f.state, "state", "", "go on from the state in `FILE`, that --save-state wrote")
 	fl.StringVar(&f.saveState, "save-state", "", "write the state after the last byte to `FILE`")
-	fl.IntVar(&f.tokens, "tokens", 200, "generate `N` bytes, or samples of a sound (then by default those of a second)")
-	fl.Float64Var(&f.o.Temperature, "temperature", 0.8, "divide the logits by `T`; 0: the likeliest byte each time")
-	fl.IntVar(&f.o.TopK, "top-k", 40, "draw from the `K` likeliest bytes; 0: from all")
+	fl.IntVar(&f.tokens, "tokens", 200, "generate `N` bytes, or samples of a sound, by default those of a second")
+	fl.Float64Var(&f.o.Temperature, "temperature", 0.8, "divide the logits by `T`; 0: the likeliest byte each time; of a sound by default 1")
+	fl.IntVar(&f.o.TopK, "top-k", 40, "draw from the `K` likeliest bytes; 0: from all, as a sound by default")
 	fl.Uint64Var(&f.seed, "seed", 1, "seed `N` for the draws")
 	f.device.add(c)
 	return c

@@ -90,6 +90,13 @@ func (f *soundFlags) resolve(c *cobra.Command, g *generateFlags) error {
 	if !c.Flags().Changed("tokens") {
 		g.tokens = f.rate
 	}
+	// What helps a text to stay sensible lets a sound end in silence.
+	if !c.Flags().Changed("temperature") {
+		g.o.Temperature = 1
+	}
+	if !c.Flags().Changed("top-k") {
+		g.o.TopK = 0
+	}
 	if g.tokens == 0 && f.file != "" && f.prompt == "" && g.prompt == "" {
 		return failf(exitUsage, "--tokens 0: --wav would have no samples, want at least 1")
 	}
@@ -200,7 +207,7 @@ func (a *app) soundSamples(ctx context.Context, cfg train.Config, m *model.LM, d
 		}
 		prompts = append(prompts, prompt)
 	}
-	o := model.SampleOptions{Temperature: cfg.Sample.Temperature, TopK: cfg.Sample.TopK}
+	o := model.SampleOptions{Temperature: cfg.Sample.SoundTemperature}
 	for i, prompt := range prompts {
 		f := soundFlags{file: filepath.Join(dir, sampleFiles[i]), rate: rate}
 		d.Reset()

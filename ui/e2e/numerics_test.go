@@ -16,8 +16,8 @@ import (
 	"innerloop/gpu/gputest/chromium"
 )
 
-// video makes tiny's layers those of the video variant, which have a normaliser.
-const video = "&model.variant=video&model.block=hybrid&model.pre_conv=false&model.num_hidden_layers=2"
+// video is tiny with two layers of the video variant, which have a normaliser.
+var video = strings.Replace(tiny, "num_hidden_layers=1", "num_hidden_layers=2", 1) + "&model.variant=video&model.block=hybrid&model.pre_conv=false"
 
 // norms waits for a norms event that a condition on its data, d, holds for, and for the page to show it.
 func (p *page) norms(condition string) {
@@ -36,7 +36,7 @@ func (p *page) diagnosed(cause string) {
 // The numerics of a run: every head in the heat map, eps that acts on the next step, a fault that is seen and named, and
 // taken out again.
 func TestNumerics(t *testing.T) {
-	p := start(t, "/?debug"+tiny+video+"&train.steps=100000", options{limit: 8 * time.Minute})
+	p := start(t, "/?debug"+video+"&train.steps=100000", options{limit: 8 * time.Minute})
 	p.ready()
 	p.Click("#start")
 	p.after(90*time.Second, 3)
@@ -73,7 +73,7 @@ func TestNumerics(t *testing.T) {
 	p.diagnosed("healthy")
 	p.Click(`#faults input[value="std-aliased"]`)
 	p.norms(`Math.max(...d.maxZ) > d.bound`)
-	p.Until(20*time.Second, `document.querySelectorAll("#norms .broken .heat-sign").length === 4 && document.querySelector(".heat-signs").innerText.includes("over its bound")`)
+	p.Until(20*time.Second, `document.querySelectorAll("#norms .broken .heat-sign").length >= 4 && document.querySelector(".heat-signs").innerText.includes("over its bound")`)
 	p.Until(20*time.Second, `document.querySelector("#norm-marks").textContent.includes("fault std-aliased")`)
 	p.diagnosed("inconsistent-normaliser")
 	if s := p.Text("#diagnosis"); !strings.Contains(s, "The normaliser is inconsistent") || !strings.Contains(s, "What to do: Look at what the normaliser divides by") {

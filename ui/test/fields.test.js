@@ -52,8 +52,8 @@ test("what is a sound, and the settings that only one of the two has", () => {
     for (const task of ["stories", "sounds"]) {
       const get = (/** @type {string} */ k) => (k === "data.file" ? file : k === "data.task" ? task : undefined);
       assert.equal(isSound(get), sound, file);
-      for (const key of ["data.sample_rate", "sample.seconds"]) assert.equal(field(key).when?.({ get }), sound, key);
-      assert.equal(field("sample.tokens").when?.({ get }), !sound);
+      for (const key of ["data.sample_rate", "sample.seconds", "sample.sound_temperature"]) assert.equal(field(key).when?.({ get }), sound, key);
+      for (const key of ["sample.tokens", "sample.temperature", "sample.top_k", "data.document"]) assert.equal(field(key).when?.({ get }), !sound, key);
     }
   }
 });

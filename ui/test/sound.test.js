@@ -32,6 +32,8 @@ test("a drawing has the least and the greatest of each column, and every sample 
   const columns = (/** @type {string} */ d) => [...d.matchAll(/M([\d.]+) (-?[\d.]+)V(-?[\d.]+)/g)].map((m) => m.slice(1).map(Number));
   assert.equal(wave([]), "");
   assert.deepEqual(columns(wave([128], 10)), [[5, 99.5, 100.5]]);
+  const steps = columns(wave([128, 200, 255, 0], 8));
+  for (let i = 1; i < steps.length; i++) assert.ok(steps[i][1] <= steps[i - 1][2] && steps[i][2] >= steps[i - 1][1], "strokes that do not meet");
   const loud = Array(1001).fill(128);
   loud[0] = 0;
   loud[500] = 255;
