@@ -8,6 +8,7 @@ import (
 
 	"innerloop/gpu/gputest/chromium"
 	_ "innerloop/model" // TestBrowserGoldens tests it
+	_ "innerloop/train" // TestBrowserTrace tests it
 )
 
 // passed fails t where a test that passed in the browser is not among names.
@@ -28,6 +29,14 @@ func TestBrowser(t *testing.T) {
 		want = append(want, "TestConformance/"+k.Name+"/webgpu")
 	}
 	passed(t, chromium.RunTests(t, "."), want)
+}
+
+// TestBrowserTrace traces values that are not finite to their origin in the browser, on its WebGPU device.
+func TestBrowserTrace(t *testing.T) {
+	passed(t, chromium.RunTests(t, "../train", "-test.run=^TestTrace/./webgpu"), []string{
+		"TestTrace/nan_weight/webgpu", "TestTrace/activation_of_a_product/webgpu", "TestTrace/gradient/webgpu", "TestTrace/carried_memory/webgpu",
+		"TestTraceHalts/carry_false/webgpu", "TestTraceHalts/carry_true/webgpu",
+	})
 }
 
 // TestBrowserGoldens compares operations and models with the official implementation in the browser, on its WebGPU

@@ -42,7 +42,8 @@ type TrainStep struct {
 	metrics *prog.Arena
 	ring    *prog.Tensor // [Ring, 2]: loss and gradient norm
 	moments [2]*prog.Arena
-	norms   *normProbes // nil: the model has no normaliser
+	before  []*prog.Arena // Memory as it was at the beginning of the last step that was not halted
+	norms   *normProbes   // nil: the model has no normaliser
 }
 
 // NewTrainStep records a training step of m.
@@ -78,6 +79,9 @@ func NewTrainStep(m *LM, o StepOptions) (*TrainStep, error) {
 			if o.Carry {
 				how.Memory = m.NewMemory(fmt.Sprintf("memory%d", i), o.Batch)
 				s.Memory = append(s.Memory, how.Memory)
+				before := how.Memory.Arena.Mirror(how.Memory.Arena.Name() + ".before")
+				s.before = append(s.before, before)
+				op.Snapshot(r, whole(how.Memory.Arena), s.slot, s.ring, whole(before))
 			}
 			r.Scope(fmt.Sprintf("micro%d", i), func() {
 				if i == o.Micro-1 {
@@ -91,7 +95,7 @@ func NewTrainStep(m *LM, o StepOptions) (*TrainStep, error) {
 		}
 		norm, clip := r.Temp("grad_norm", 1), r.Temp("clip_scale", 1)
 		op.ClipNorm(r, []*prog.Tensor{whole(m.Grads)}, s.clip, norm, clip)
-		op.PushRow(r, loss, norm, s.slot, s.ring)
+		op.PushRow(r, loss, norm, s.slot, clip, s.ring)
 		op.AdamW(r, whole(m.Arena), whole(m.Grads), whole(s.moments[0]), whole(s.moments[1]), s.hyper, clip, m.Decay)
 	})
 	if err != nil {
@@ -137,6 +141,26 @@ func (s *TrainStep) Metrics(ex prog.Executor, dst []float32) error { return ex.R
 // Norms reads what the normalisers of the video variant did in the last step's last micro-batch, by layer and head; nil
 // where the model has none.
 func (s *TrainStep) Norms(ex prog.Executor) ([]NormStats, error) { return s.norms.read(s.lm, ex) }
+
+// Rewind forgets the metrics that the ring holds and puts the memories back to what they were before the first step
+// whose metrics are not finite, or else before the last step. A step that is not finite changes no weight and no moment,
+// nor do the ones after it, as long as Metrics is read before the ring is full: so all is as it was before.
+func (s *TrainStep) Rewind(ex prog.Executor) error {
+	if err := ex.Write(s.ring, make([]float32, s.ring.Len())); err != nil {
+		return err
+	}
+	for i, b := range s.before {
+		to := s.Memory[i].Arena
+		v := make([]float32, b.Words())
+		if err := ex.Read(b.Window(b.Name(), 0, b.Words()), v); err != nil {
+			return err
+		}
+		if err := ex.Write(to.Window(to.Name(), 0, to.Words()), v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // Moments are the optimiser's two arenas, laid out as the parameters.
 func (s *TrainStep) Moments() (m, v *prog.Arena) { return s.moments[0], s.moments[1] }

@@ -40,17 +40,6 @@ type Observer interface {
 	Save(step int) error
 }
 
-// NonFiniteError says that a step's loss or gradient was not a finite number. The step changed no weight.
-type NonFiniteError struct {
-	Step           int
-	Loss, GradNorm float64
-}
-
-// Error implements error.
-func (e *NonFiniteError) Error() string {
-	return fmt.Sprintf("train: step %d: loss %g, gradient norm %g: not finite; the step's update was not made. Try a lower train.lr or model.ttt_base_lr, or a longer warm-up", e.Step, e.Loss, e.GradNorm)
-}
-
 // Run is a run under way.
 type Run struct {
 	Config Config
@@ -204,6 +193,9 @@ func (r *Run) Train(ctx context.Context, o Observer) error {
 			return errors.Join(r.flush(o), err)
 		}
 		if err := r.advance(); err != nil {
+			if bad := (*NonFiniteError)(nil); errors.As(err, &bad) { // the steps before it were good
+				err = errors.Join(r.flush(o), err)
+			}
 			return err
 		}
 		evalDue := r.EvalDue()
@@ -240,8 +232,8 @@ func (r *Run) EvalDue() bool {
 	return r.val.Len() > 0 && r.step > 0 && (r.step == t.Steps || t.EvalEvery > 0 && r.step%t.EvalEvery == 0)
 }
 
-// advance queues one training step.
-func (r *Run) advance() error {
+// prepare fills the inputs of the step after the last one.
+func (r *Run) prepare() error {
 	t := r.Config.Train
 	for i := range t.MicroBatches {
 		if err := r.reader.Fill(r.train.IDs(i), r.train.Positions(i), r.step, i); err != nil {
@@ -252,16 +244,26 @@ func (r *Run) advance() error {
 	if err := r.train.SetBatch(); err != nil {
 		return err
 	}
-	r.step++
-	lr := t.Schedule(r.step)
-	r.train.SetHyper(model.AdamW{Beta1: t.Beta1, Beta2: t.Beta2, Eps: t.Eps, WeightDecay: t.WeightDecay, Clip: t.Clip}, lr, r.step)
+	r.train.SetHyper(model.AdamW{Beta1: t.Beta1, Beta2: t.Beta2, Eps: t.Eps, WeightDecay: t.WeightDecay, Clip: t.Clip}, t.Schedule(r.step+1), r.step+1)
+	return nil
+}
+
+// advance queues one training step.
+func (r *Run) advance() error {
+	if err := r.prepare(); err != nil {
+		return err
+	}
+	if o := r.badInput(); o != nil {
+		return &NonFiniteError{Step: o.Step, Loss: math.NaN(), GradNorm: math.NaN(), Origin: o}
+	}
 	if err := r.ex.Upload(r.train.Inputs); err != nil {
 		return err
 	}
+	r.step++
 	if err := r.trainR.Run(); err != nil {
 		return fmt.Errorf("train: step %d: %w", r.step, err)
 	}
-	r.pending = append(r.pending, Step{Step: r.step, LR: lr, Tokens: r.tokens()})
+	r.pending = append(r.pending, Step{Step: r.step, LR: r.Config.Train.Schedule(r.step), Tokens: r.tokens()})
 	return nil
 }
 
@@ -271,7 +273,8 @@ func (r *Run) tokens() int64 {
 	return int64(r.step) * int64(t.BatchSize*t.SeqLen*t.MicroBatches)
 }
 
-// flush reads the metrics of the steps since the last flush from the device and tells o.
+// flush reads the metrics of the steps since the last flush from the device and tells o. Where one is not finite, those
+// after it changed nothing: the run goes back to before it, and it is traced.
 func (r *Run) flush(o Observer) error {
 	if len(r.pending) == 0 {
 		return nil
@@ -282,14 +285,18 @@ func (r *Run) flush(o Observer) error {
 	now := time.Now()
 	seconds := now.Sub(r.since).Seconds()
 	r.since = now
-	var bad error
+	var bad *NonFiniteError
 	for i := range r.pending {
 		s := &r.pending[i]
 		row := (s.Step - 1) % r.Config.Train.LogEvery
 		s.Loss, s.GradNorm = float64(r.ring[2*row]), float64(r.ring[2*row+1])
 		if !finite(s.Loss) || !finite(s.GradNorm) {
-			bad = &NonFiniteError{s.Step, s.Loss, s.GradNorm}
+			bad = &NonFiniteError{Step: s.Step, Loss: s.Loss, GradNorm: s.GradNorm}
 			r.pending = r.pending[:i]
+			r.step = bad.Step - 1
+			if err := r.train.Rewind(r.ex); err != nil {
+				return errors.Join(bad, err)
+			}
 			break
 		}
 	}
@@ -299,6 +306,10 @@ func (r *Run) flush(o Observer) error {
 		r.since = time.Now() // what the observer does is no training
 	}
 	r.pending = r.pending[:0]
+	if bad == nil {
+		return err
+	}
+	bad.Origin, bad.Trace = r.trace()
 	return errors.Join(err, bad)
 }
 

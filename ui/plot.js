@@ -301,8 +301,9 @@ export class Plot {
       ctx.lineTo(left, b.top + b.height);
       ctx.stroke();
       if (left < free) return;
-      ctx.fillText(String(i + 1), left + 2 * px, b.top);
-      free = left + ctx.measureText(String(i + 1)).width + 5 * px;
+      const { width } = ctx.measureText(String(i + 1));
+      ctx.fillText(String(i + 1), left + 2 * px + width > b.left + b.width ? left - 2 * px - width : left + 2 * px, b.top);
+      free = left + width + 5 * px;
     });
     ctx.setLineDash([]);
   }

@@ -33,7 +33,7 @@ const exitCodesTopic = `innerloop exits with
   3  bad input: a text or a checkpoint that cannot be read or does not fit
   4  the device: none such, it failed, has too little memory, or computes wrong results
   5  the output cannot be written: no permission, a full disk
-  6  training diverged: a loss or gradient that is not finite; the last checkpoint is kept
+  6  training diverged: a loss or gradient that is not finite; the message names its origin, the last checkpoint is kept
   7  training was interrupted by SIGINT or SIGTERM: it finished its step and wrote a checkpoint
   8  diagnose found a cause: the model is not healthy
 

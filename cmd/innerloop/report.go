@@ -150,6 +150,9 @@ func (r *report) finish(err error) error {
 	case errors.As(err, &f):
 		return err
 	case errors.As(err, &bad):
+		if bad.Origin != nil && !r.quiet {
+			r.app.out.printf("\n%s", bad.Origin.Details())
+		}
 		return diverged(bad, r.saved, r.out.dir)
 	case err != nil && !errors.Is(err, context.Canceled):
 		return err
