@@ -3,15 +3,12 @@
 package train
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"math"
 	"os"
 	"reflect"
 	"strings"
-
-	"github.com/pelletier/go-toml/v2"
 
 	"innerloop/data"
 	"innerloop/model"
@@ -110,34 +107,7 @@ func Default() Config {
 // its place: name:line:column.
 func Parse(name string, text []byte) (Config, error) {
 	c := Default()
-	d := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields()
-	if err := d.Decode(&c); err != nil {
-		var strict *toml.StrictMissingError
-		var dec *toml.DecodeError
-		switch {
-		case errors.As(err, &strict):
-			e := strict.Errors[0]
-			line, col := e.Position()
-			return c, fmt.Errorf("%s:%d:%d: unknown key %s", name, line, col, strings.Join(e.Key(), "."))
-		case errors.As(err, &dec):
-			line, col := dec.Position()
-			msg := strings.TrimPrefix(dec.Error(), "toml: ")
-			if k := dec.Key(); len(k) > 0 {
-				// The library's message names Go's types and fields; the key tells what is wanted.
-				if got, _, ok := strings.Cut(strings.TrimPrefix(msg, "cannot decode TOML "), " into "); ok {
-					want := "a table"
-					if f, err := field(reflect.ValueOf(&c).Elem(), "", k); err == nil {
-						want = typeName(f.Type())
-					}
-					msg = fmt.Sprintf("got %s %s, want %s", article(got), got, want)
-				}
-				msg = strings.Join(k, ".") + ": " + msg
-			}
-			return c, fmt.Errorf("%s:%d:%d: %s", name, line, col, msg)
-		}
-		return c, fmt.Errorf("%s: %w", name, err)
-	}
-	return c, nil
+	return c, decodeTOML(name, text, &c)
 }
 
 // Load reads a TOML configuration file.
@@ -164,15 +134,9 @@ func (c *Config) Set(assign string) error {
 		f.SetString(val)
 		return nil
 	}
-	literal := val
-	if f.Kind() == reflect.Float64 && !strings.ContainsAny(val, ".eEn") {
-		literal += ".0" // TOML tells integers from floats, people do not
-	}
-	holder := reflect.New(reflect.StructOf([]reflect.StructField{{Name: "V", Type: f.Type(), Tag: `toml:"v"`}}))
-	if err := toml.Unmarshal([]byte("v = "+literal), holder.Interface()); err != nil || strings.ContainsAny(val, "\r\n") {
+	if strings.ContainsAny(val, "\r\n") || !setTOML(f, val) {
 		return fmt.Errorf("train: override %s: got %q, want %s", key, val, typeName(f.Type()))
 	}
-	f.Set(holder.Elem().Field(0))
 	return nil
 }
 
@@ -230,11 +194,7 @@ func keys(t reflect.Type) (names []string) {
 
 // Text writes the configuration as commented TOML, which Parse reads back to the same.
 func (c Config) Text() ([]byte, error) {
-	var b bytes.Buffer
-	e := toml.NewEncoder(&b)
-	e.SetIndentTables(false)
-	err := e.Encode(c)
-	return b.Bytes(), err
+	return encodeTOML(c)
 }
 
 // Validate reports the first thing that is wrong with the configuration.

@@ -80,7 +80,7 @@ func TestLife(t *testing.T) {
 
 	// Nothing was lost: the same run without a refresh has the same curve.
 	p.Click("#start")
-	p.after(60*time.Second, 1)
+	p.Until(60*time.Second, fmt.Sprintf(`crossed.findLast((m) => m.event === "state" && m.data.run).data.run.id !== %q`, id))
 	p.phase(120*time.Second, "finished")
 	second := p.runID()
 	again := ask[curves](p, "metrics", map[string]any{"run": second})

@@ -1,0 +1,72 @@
+//go:build !js
+
+package train
+
+import (
+	"math"
+	"strings"
+	"testing"
+)
+
+// strange is a configuration with every kind of value.
+func strange() Config {
+	c := Demo()
+	c.Data.File, c.Data.Document = `C:\\a "b" \'c\'.txt`, "\n\n\t\x7f\u00e9"
+	c.Train.LR, c.Train.Clip, c.Train.Seed, c.Train.CarryState = 1.25e-7, 3, math.MaxInt64, true
+	c.Sample.Prompts = []string{"", "a, b", "]", "#", "\"q\"", "\\", "'", "x\r\ny"}
+	return c
+}
+
+// What the browser writes and reads is what the library reads and writes.
+func TestSmallTOML(t *testing.T) {
+	for _, c := range []Config{Default(), Demo(), strange()} {
+		var got Config
+		if err := smallDecode("small", smallEncode(c), &got); err != nil {
+			t.Fatalf("%v\n%s", err, smallEncode(c))
+		}
+		got.Model.ModelType = c.Model.ModelType // has no key
+		if d := Diff(c, got); len(d) > 0 {
+			t.Errorf("small, small: %v", d)
+		}
+		if got, err := Parse("library", smallEncode(c)); err != nil || len(Diff(c, got)) > 0 {
+			t.Errorf("small, library: %v %v", Diff(c, got), err)
+		}
+		text, err := c.Text()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = Default()
+		if err := smallDecode("small", text, &got); err != nil || len(Diff(c, got)) > 0 {
+			t.Errorf("library, small: %v %v\n%s", Diff(c, got), err, text)
+		}
+	}
+	for text, want := range map[string]string{
+		"x = 1": "f:1: unknown key x", "[model]\nattention = 3": "f:2: unknown key model.attention", "[nothing]": "f:1: unknown key nothing",
+		"[train]\nlr = fast": "f:2: train.lr: got \"fast\", want a number", "[train]\nsteps = 1.5": "want an integer", "[train]\nseed = -1": "want a non-negative integer",
+		"[sample]\nprompts = [\"a\"": "want a list of strings", "device = \"a": "want a string", "device": "want key = value", "[train]\nlr = 1\nlr = 2": "once",
+		"[train": "want a table", "device = \"\\q\"": "want a string", "device = \xff": "not UTF-8", "device = 'a' b": "want a string",
+	} {
+		c := Default()
+		if err := smallDecode("f", []byte(text), &c); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: got %v, want %s", text, err, want)
+		}
+	}
+}
+
+// FuzzSmallTOML: what the small reader takes, the library reads to the same.
+func FuzzSmallTOML(f *testing.F) {
+	for _, c := range []Config{Default(), strange()} {
+		f.Add(string(smallEncode(c)))
+		text, _ := c.Text()
+		f.Add(string(text))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		small, library := Default(), Default()
+		if smallDecode("f", []byte(text), &small) != nil {
+			return
+		}
+		if err := decodeTOML("f", []byte(text), &library); err == nil && len(Diff(small, library)) > 0 {
+			t.Errorf("%q: %v", text, Diff(small, library))
+		}
+	})
+}
