@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -173,7 +174,7 @@ func TestAxe(t *testing.T) {
 	p.Click("#pause")
 	p.phase(30*time.Second, "paused")
 	chromium.JS[any](p.Tab, `void document.querySelector("#f-train-steps").select()`)
-	p.Do(chromedp.SendKeys(chromedp.CSS("#f-train-steps"), fmt.Sprint(p.step()+3)))
+	p.Do(chromedp.SendKeys(chromedp.CSS("#f-train-steps"), strconv.Itoa(p.step()+3)))
 	p.Until(30*time.Second, `!document.querySelector("#status-step").innerText.includes("100,000")`)
 	p.Click("#resume")
 	p.phase(60*time.Second, "finished")

@@ -78,12 +78,11 @@ func (p *page) sabotage(what string) {
 }
 
 // says waits until the element of a selector is there to see and says all of it, in whatever case.
-func (p *page) says(selector string, words ...string) string {
+func (p *page) says(selector string, words ...string) {
 	p.t.Helper()
 	for _, w := range words {
 		p.Until(60*time.Second, fmt.Sprintf(`[...document.querySelectorAll(%q)].some((e) => e.checkVisibility() && e.innerText.toLowerCase().includes(%q))`, selector, strings.ToLower(w)))
 	}
-	return p.Text(selector)
 }
 
 // silent checks that there is nothing to see of a selector.

@@ -114,7 +114,7 @@ func TestStrangeFiles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }()
 		if _, err := f.WriteAt([]byte{1, 2, 3}, 2000); err != nil {
 			t.Fatal(err)
 		}
@@ -175,7 +175,7 @@ func archive(t *testing.T, dir, path string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	z := zip.NewWriter(f)
 	if err := z.AddFS(os.DirFS(dir)); err != nil {
 		t.Fatal(err)
@@ -193,7 +193,7 @@ func sly(t *testing.T, path string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	z := zip.NewWriter(f)
 	for _, name := range []string{"model.safetensors", "../../runs/evil/config.toml", "../../runs/evil/run.json"} {
 		w, err := z.Create(name)
@@ -253,7 +253,7 @@ func keptRun(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }()
 	if err := run.Train(context.Background(), keeper{run, dir, log}); err != nil {
 		t.Fatal(err)
 	}
