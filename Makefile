@@ -16,7 +16,7 @@ test: setup vet page race ## install what is missing and run every check; withou
 	echo '== go test ./...'
 	export XDG_RUNTIME_DIR=$$(mktemp -d)
 	trap 'rm -rf "$$XDG_RUNTIME_DIR"' EXIT
-	INNERLOOP_REQUIRE_GPU=1 INNERLOOP_REQUIRE_BROWSER=1 go test -p 1 -timeout 15m ./... 2>&1
+	INNERLOOP_REQUIRE_GPU=1 INNERLOOP_REQUIRE_BROWSER=1 go test -p 1 -timeout 30m ./... 2>&1
 
 setup: ## install a C compiler, a Vulkan driver and Chromium where they are missing
 	.ci/setup
