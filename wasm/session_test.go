@@ -468,8 +468,7 @@ func TestGenerate(t *testing.T) {
 			t.Errorf("goes on with %q, want %q; %v", b, all[10:], r)
 		}
 	}
-	x.ask("step", none)
-	x.state(0, statePaused)
+	x.step()
 	if _, r := gen("Once upon", 1); r["kept"] != 0.0 {
 		t.Errorf("new weights went on with the old state: %v", r)
 	}
@@ -660,8 +659,7 @@ func TestImport(t *testing.T) {
 	w := x.ask("import", map[string]any{"dir": "/imports/2", "name": "weights"})["run"].(map[string]any)
 	x.ask("open", map[string]any{"run": w["id"], "paused": true, "text": "", "otherText": false})
 	x.ask("set", map[string]any{"key": "train.lr", "value": 0})
-	x.ask("step", none)
-	x.state(0, statePaused)
+	x.step()
 	if l := x.losses(w["id"].(string)); len(l) != 1 || l[0] > o[25] { // random weights have ln 256 = 5.55
 		t.Errorf("first loss with trained weights: %v", l)
 	}
@@ -704,8 +702,7 @@ func TestNeedsText(t *testing.T) {
 	}
 	write(book)
 	id := idOf(x.ask("start", start(tiny(map[string]any{"data.file": file}), true)))
-	x.ask("step", none)
-	x.state(0, statePaused)
+	x.step()
 	x.ask("stop", none)
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
@@ -860,4 +857,12 @@ func put(t *testing.T, path string, b []byte, mode os.FileMode) {
 	if err := os.WriteFile(path, b, mode); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// step makes one step and waits for its end.
+func (x *tab) step() {
+	x.t.Helper()
+	from := x.count()
+	x.ask("step", none)
+	x.state(from, statePaused)
 }
