@@ -3,6 +3,8 @@ package lab
 import (
 	"fmt"
 	"math"
+
+	"innerloop/ttt"
 )
 
 // Layer is what the normaliser of one TTT layer did on a batch, read back from the device.
@@ -31,10 +33,8 @@ type Evidence struct {
 
 // Leak is what a change of the last token of a mini-batch did to the logits of the tokens before it.
 type Leak struct {
-	Before  float64 // largest change of a logit of an earlier token
-	At      float64 // and of the token itself
-	Layer   int     // a block that was found to leak; -1: not known
-	Between int     // tokens between the change and the earliest logit that it reached
+	Before float64 // largest change of a logit of an earlier token
+	At     float64 // and of the token itself
 }
 
 // ParamRange is the range of a parameter.
@@ -65,45 +65,45 @@ type Hypothesis struct {
 
 // LayerReport is a row of the tables.
 type LayerReport struct {
-	Layer       int     `json:"layer"`
-	XV          Stats   `json:"xv"`
-	XK          Stats   `json:"xk"`
-	Out         Stats   `json:"out"`
-	StdMin      float64 `json:"std_min"` // of XV - XK, in float64 from the inputs
-	StdMean     float64 `json:"std_mean"`
-	StdMedian   float64 `json:"std_median"`
-	SmallRows   float64 `json:"small_rows"` // part of the rows with std < eps
-	MaxZ        float64 `json:"max_z"`
-	KeyNormMin  float64 `json:"key_norm_min"`
-	KeyNormMax  float64 `json:"key_norm_max"`
-	Gain        float64 `json:"gain"` // largest 1/(std+eps): what the backward pass multiplies gradients by
-	Weight      Stats   `json:"weight"`
-	Bias        Stats   `json:"bias"`
-	NonFinite   int     `json:"non_finite"`
-	StdError    float64 `json:"std_error"`  // largest relative distance of the normaliser's std from the inputs'
-	ExitError   float64 `json:"exit_error"` // largest distance of out from weight*z + bias + XK, relative
-	HalfZero    float64 `json:"half_zero"`  // part of the rows whose std would be 0 in float16 and is not
-	BFloatError float64 `json:"bfloat_error"`
+	Layer       int
+	XV          Stats
+	XK          Stats
+	Out         Stats
+	StdMin      float64 // of XV - XK, in float64 from the inputs
+	StdMean     float64
+	StdMedian   float64
+	SmallRows   float64 // part of the rows with std < eps
+	MaxZ        float64
+	KeyNormMin  float64
+	KeyNormMax  float64
+	Gain        float64 // largest 1/(std+eps): what the backward pass multiplies gradients by
+	Weight      Stats
+	Bias        Stats
+	NonFinite   int
+	StdError    float64 // largest relative distance of the normaliser's std from the inputs'
+	ExitError   float64 // largest distance of out from weight*z + bias + XK, relative
+	HalfZero    float64 // part of the rows whose std would be 0 in float16 and is not
+	BFloatError float64 // largest relative error of a std in bfloat16
 }
 
 // Stats are a range and a mean, of the finite elements.
 type Stats struct {
-	Min  float64 `json:"min"`
-	Max  float64 `json:"max"`
-	Mean float64 `json:"mean"`
+	Min  float64
+	Max  float64
+	Mean float64
 }
 
 func (s Stats) abs() float64 { return math.Max(math.Abs(s.Min), math.Abs(s.Max)) }
 
 // Report is a diagnosis.
 type Report struct {
-	Cause       string        `json:"cause"` // the first of the supported ones; Healthy: none is
-	Summary     string        `json:"summary"`
-	Eps         float64       `json:"eps"`
-	Bound       float64       `json:"bound"` // of |z|
-	Layers      []LayerReport `json:"layers"`
-	Fingerprint *Fingerprint  `json:"-"`
-	Hypotheses  []Hypothesis  `json:"hypotheses"`
+	Cause       string // the first of the supported ones; Healthy: none is
+	Summary     string
+	Eps         float64
+	Bound       float64 // of |z|
+	Layers      []LayerReport
+	Fingerprint *Fingerprint
+	Hypotheses  []Hypothesis
 }
 
 func stats(v []float32) (s Stats, bad int) {
@@ -204,7 +204,7 @@ func Diagnose(e Evidence) *Report {
 	r := &Report{Cause: Healthy, Eps: e.Eps, Hypotheses: []Hypothesis{}, Layers: []LayerReport{}}
 	for _, l := range e.Layers {
 		r.Layers = append(r.Layers, measure(l, e.Eps))
-		r.Bound = math.Max(r.Bound, Bound(l.Dim))
+		r.Bound = math.Max(r.Bound, ttt.NormBound(l.Dim))
 	}
 	if len(e.Z) > 0 {
 		f := Identify(e.Rows, e.Eps, e.Z, e.Eps2, e.Z2)
@@ -274,10 +274,11 @@ func (r *Report) normaliser(e Evidence) {
 		"Use the normalised keys: check that the call's result is kept.", "layer %d: ||XK|| is %.6g to %.6g, want 1", key.Layer, key.KeyNormMin, key.KeyNormMax)
 
 	zero := r.worst(func(l LayerReport) float64 { return l.HalfZero })
+	coarse := r.worst(func(l LayerReport) float64 { return l.BFloatError })
 	if f != nil {
 		r.add("H4", "the statistics are made in half precision", HalfPrecision, named(HalfPrecision),
 			"Compute mean, centred values and std in float32, whatever the model's type.",
-			"in isolation the normaliser computes: %s (error %.2g). On this batch float16 would make the std of %.1f %% of layer %d's rows 0", f.Formula, f.Error, 100*zero.HalfZero, zero.Layer)
+			"in isolation the normaliser computes: %s (error %.2g). On this batch float16 would make the std of %.1f %% of layer %d's rows 0, and bfloat16 one of layer %d wrong by %.2g of it", f.Formula, f.Error, 100*zero.HalfZero, zero.Layer, coarse.Layer, coarse.BFloatError)
 		r.add("O", "the variance is made in one pass", OnePass, named(OnePass), "Take the standard deviation from the centred values.",
 			"in isolation the normaliser computes: %s (error %.2g)", f.Formula, f.Error)
 		r.add("C", "a clamp or a maximum stands in for eps", NoEps, named(NoEps), "Add eps to the standard deviation: a floor of 1e-6 lets gradients grow a million times.",

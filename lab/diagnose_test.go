@@ -179,7 +179,7 @@ func TestCauses(t *testing.T) {
 			}
 		}
 	}
-	if r := Diagnose(Evidence{Params: []ParamRange{{"w", 0.5, 1.5}, {"b", -0.2, 0.1}}, Leak: &Leak{0, 1, -1, 0}}); r.Cause != Healthy {
+	if r := Diagnose(Evidence{Params: []ParamRange{{"w", 0.5, 1.5}, {"b", -0.2, 0.1}}, Leak: &Leak{0, 1}}); r.Cause != Healthy {
 		t.Errorf("no normaliser: %+v", r)
 	}
 	if r := Diagnose(Evidence{Params: []ParamRange{{"w", 0.5, 40}}}); r.Cause != BadNorm {

@@ -143,7 +143,7 @@ func leak(pass func([]uint32) ([]float32, error), logits []float32, ids []uint32
 	if err != nil {
 		return nil, err
 	}
-	x := &Leak{Layer: -1}
+	x := new(Leak)
 	for i := range k {
 		for j := i * vocab; j < (i+1)*vocab; j++ {
 			d := math.Abs(float64(changed[j]) - float64(logits[j]))
@@ -152,9 +152,8 @@ func leak(pass func([]uint32) ([]float32, error), logits []float32, ids []uint32
 			}
 			if i == k-1 {
 				x.At = math.Max(x.At, d)
-			} else if d > x.Before {
-				x.Before = d
-				x.Between = max(x.Between, k-1-i)
+			} else {
+				x.Before = math.Max(x.Before, d)
 			}
 		}
 	}

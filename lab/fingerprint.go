@@ -40,7 +40,7 @@ type Fingerprint struct {
 	Cause   string  // Healthy: the right formula
 	Formula string  // the one that explains it best
 	Eps     float64 // the eps that it uses; NaN where it uses none, or none explains it
-	Error   float64 // how far it is from that formula, the median over rows of the largest |z - z'| / (1 + |z'|)
+	Error   float64 // how far it is from that formula: |z - z'| / (1 + |z'|), as distance has it
 	Right   float64 // how far from the right one
 }
 
@@ -82,8 +82,8 @@ func Identify(x Rows, eps float64, z []float32, eps2 float64, z2 []float32) Fing
 	return best
 }
 
-// distance is how far z is from what f makes of x: the largest over kinds of rows of the median over its rows, so that
-// one row on a pole does not hide the others.
+// distance is how far z is from what f makes of x: of each kind of rows what nine in ten elements stay below, so that one on
+// a pole does not hide the others, and of the kinds the largest.
 func distance(x Rows, f formula, eps float64, z []float32) float64 {
 	rows := len(x.XV) / x.N
 	want := make([]float64, x.N)

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"innerloop/ttt"
 )
 
 // The quantities of the target's normaliser that logs are about.
@@ -344,10 +346,6 @@ func Compare(a, b *Log) *Comparison {
 	return c
 }
 
-// Bound is the largest magnitude that a normalised value of n channels can have: a centred value over the standard
-// deviation that counts it, (n-1)/sqrt(n) for exact arithmetic and sqrt(n-1) for rounded centred values.
-func Bound(n int) float64 { return math.Sqrt(float64(max(n, 2) - 1)) }
-
 // usualHead is the head width that is taken where a log names none: an output that is impossible with it is so with any
 // that a model has.
 const usualHead = 128
@@ -378,8 +376,8 @@ func (l *Log) Findings() (list []LogFinding) {
 			tell(layer, SmallStd, "std falls to %g, below eps %g: there the backward pass multiplies gradients by up to %.3g", std.Min, l.Eps, 1/(std.Min+l.Eps))
 		}
 		z, haveZ := get(Z, 0, 0)
-		if haveZ && z.Abs() > Bound(n)*(1+1e-5) {
-			tell(layer, Inconsistent, "|z| reaches %.6g, and no input makes it larger than sqrt(n-1) = %.4g for n = %d", z.Abs(), Bound(n), n)
+		if haveZ && z.Abs() > ttt.NormBound(n)*(1+1e-5) {
+			tell(layer, Inconsistent, "|z| reaches %.6g, and no input makes it larger than sqrt(n-1) = %.4g for n = %d", z.Abs(), ttt.NormBound(n), n)
 		}
 		xk, haveXK := get(XK, -1, 1)
 		if haveXK && xk.Abs() > 1+1e-4 {
@@ -393,9 +391,9 @@ func (l *Log) Findings() (list []LogFinding) {
 		b, _ := get(Bias, 0, 0)
 		if haveOut && !math.IsNaN(out.Abs()) {
 			least := (out.Abs() - xk.Abs() - b.Abs()) / math.Max(w.Abs(), 1e-30)
-			if least > Bound(n)*(1+1e-5) {
+			if least > ttt.NormBound(n)*(1+1e-5) {
 				tell(layer, Inconsistent, "the output reaches %.6g, so |z| is at least %.6g; no input and no eps make it larger than sqrt(n-1) = %.4g for n = %d: mean, std and difference do not belong together",
-					out.Abs(), least, Bound(n), n)
+					out.Abs(), least, ttt.NormBound(n), n)
 			}
 		}
 		for _, q := range []string{XV, XK, Length, Std, Z, Out, Weight, Bias} {

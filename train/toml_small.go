@@ -25,19 +25,17 @@ func smallDecode(name string, text []byte, c *Config) error {
 		switch {
 		case !utf8.ValidString(line):
 			return bad("not UTF-8")
-		case line == "" || line[0] == '#':
+		case isComment(line):
 			continue
 		case line[0] == '[':
 			end := strings.IndexByte(line, ']')
-			if end < 0 || strings.TrimSpace(strings.TrimLeft(line[end+1:], " \t")) != "" && !strings.HasPrefix(strings.TrimSpace(line[end+1:]), "#") {
+			if end < 0 || !isComment(line[end+1:]) {
 				return bad("%.60q, want a table as [train]", line)
 			}
 			table = strings.TrimSpace(line[1:end])
-			f, err := tableOf(root, table)
-			if err != nil || seen[table] {
+			if !isTable(root, table) || seen[table] {
 				return bad("unknown key %s", table)
 			}
-			_ = f
 			seen[table] = true
 			continue
 		}
@@ -55,7 +53,7 @@ func smallDecode(name string, text []byte, c *Config) error {
 			return bad("unknown key %s", key)
 		}
 		rest, err := smallValue(f, strings.TrimSpace(value))
-		if rest = strings.TrimSpace(rest); err == nil && rest != "" && rest[0] != '#' {
+		if err == nil && !isComment(rest) {
 			err = fmt.Errorf("got %.60q", value)
 		}
 		if err != nil {
@@ -65,14 +63,20 @@ func smallDecode(name string, text []byte, c *Config) error {
 	return nil
 }
 
-// tableOf finds the struct that a table's name stands for.
-func tableOf(v reflect.Value, name string) (reflect.Value, error) {
+// isComment says whether nothing of a line counts.
+func isComment(s string) bool {
+	s = strings.TrimSpace(s)
+	return s == "" || s[0] == '#'
+}
+
+// isTable says whether name is a table of a configuration.
+func isTable(v reflect.Value, name string) bool {
 	for i := range v.NumField() {
 		if v.Type().Field(i).Tag.Get("toml") == name && v.Field(i).Kind() == reflect.Struct {
-			return v.Field(i), nil
+			return true
 		}
 	}
-	return v, fmt.Errorf("train: no table %q", name)
+	return false
 }
 
 // smallValue sets f to the value that s begins with and returns what follows it.

@@ -3,7 +3,6 @@ package train
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -136,23 +135,32 @@ func (in Input) values() string {
 	return strings.Join(append(s, "begins "+strings.Join(first, " ")), "; ")
 }
 
-var (
-	microScope = regexp.MustCompile(`(?:^|\.)micro(\d+)(?:\.|$)`)
-	layerScope = regexp.MustCompile(`(?:^|\.)layers\.(\d+)(?:\.|$)`)
-	gradOfTemp = regexp.MustCompile(`^dmicro\d+\.`)
-)
+// microOf is the number of the micro-batch in a dotted name, micro0.layers.3.q; -1: there is none.
+func microOf(name string) int {
+	for part := range strings.SplitSeq(name, ".") {
+		if n, ok := strings.CutPrefix(part, "micro"); ok {
+			if i, err := strconv.Atoi(n); err == nil {
+				return i
+			}
+		}
+	}
+	return -1
+}
 
-// number is what the group of re matches in s; -1: nothing.
-func number(re *regexp.Regexp, s string) int {
-	m := re.FindStringSubmatch(s)
-	if m == nil {
-		return -1
+// layerOf is the number of the layer in a dotted name; -1: there is none.
+func layerOf(name string) int {
+	_, after, _ := strings.Cut("."+name, ".layers.")
+	n, _, _ := strings.Cut(after, ".")
+	if i, err := strconv.Atoi(n); err == nil {
+		return i
 	}
-	n, err := strconv.Atoi(m[1])
-	if err != nil {
-		return -1
-	}
-	return n
+	return -1
+}
+
+// bare is a dotted name without its micro-batch.
+func bare(name string) string {
+	parts := strings.Split(name, ".")
+	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return microOf(p) >= 0 }), ".")
 }
 
 // called is what people know t by.
@@ -176,12 +184,12 @@ func (r *Run) called(t *prog.Tensor) string {
 		return of("second moment")
 	case a != nil && strings.HasPrefix(a.Name(), "memory"):
 		return "carried memory " + name
-	case a != nil:
-		return microScope.ReplaceAllString(name, "")
-	case gradOfTemp.MatchString(name):
-		return "gradient of " + gradOfTemp.ReplaceAllString(name, "")
 	}
-	return microScope.ReplaceAllString(name, "")
+	// A temporary's gradient has its name with a d before it.
+	if of, ok := strings.CutPrefix(name, "d"); ok && a == nil && microOf(of) >= 0 {
+		return "gradient of " + bare(of)
+	}
+	return bare(name)
 }
 
 func (r *Run) input(v prog.Values) Input {
@@ -199,7 +207,7 @@ func (r *Run) input(v prog.Values) Input {
 // given is the Origin of element i of t, an input of the step to be made, that is x.
 func (r *Run) given(t *prog.Tensor, i int, x float32) *Origin {
 	return &Origin{
-		Step: r.step + 1, Micro: number(microScope, t.Name()), Layer: -1, Given: true,
+		Step: r.step + 1, Micro: microOf(t.Name()), Layer: -1, Given: true,
 		Tensor: r.called(t), Shape: t.Shape(), Index: t.Index(i), Value: float64(x), NonFinite: 1,
 	}
 }
@@ -255,7 +263,7 @@ func (r *Run) trace() (_ *Origin, err error) {
 	}
 	st := &p.Steps[bad.Step]
 	o := &Origin{
-		Step: r.step + 1, Micro: number(microScope, st.Scope), Layer: number(layerScope, st.Scope), Backward: st.Backward,
+		Step: r.step + 1, Micro: microOf(st.Scope), Layer: layerOf(st.Scope), Backward: st.Backward,
 		Tensor: r.called(bad.Tensor), Shape: bad.Tensor.Shape(), Index: bad.Tensor.Index(bad.Index), Value: float64(bad.Value), NonFinite: bad.Count,
 		Operation: st.Label(), Call: st.Label(),
 	}

@@ -40,8 +40,7 @@ func (o *openRun) sendNorms() error {
 	return nil
 }
 
-// diagnosisLayer and diagnosisResult are a lab.Report as the page is told it: columns of numbers that may not be finite
-// are apart.
+// diagnosisResult is a lab.Report as the page is told it; the layers' numbers, which may not be finite, are in columns.
 type diagnosisResult struct {
 	Cause      string           `json:"cause"`
 	Summary    string           `json:"summary"`
