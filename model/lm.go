@@ -88,7 +88,8 @@ func (m *LM) AddTokens(a *prog.Arena, prefix string, b, l int) Tokens {
 
 // Activations are the tensors of a forward pass that others look at.
 type Activations struct {
-	Logits *prog.Tensor   // [B*L, V]
+	Hidden *prog.Tensor   // [B*L, C]: what the head reads, normalised
+	Logits *prog.Tensor   // [B*L, V]; nil after Trunk
 	Blocks []*prog.Tensor // [B, L, C]: each TTT layer's output, before the residual sum
 }
 
@@ -107,6 +108,15 @@ type innerLoop func(r *prog.Recorder, w *layerParams, xs *prog.Tensor, o ttt.Opt
 
 // Forward records the model on in's ids and positions: embedding, blocks, norm, head.
 func (m *LM) Forward(r *prog.Recorder, in Tokens, how Reading) Activations {
+	act := m.Trunk(r, in, how)
+	if act.Hidden != nil {
+		act.Logits = op.Linear(r, act.Hidden, m.head)
+	}
+	return act
+}
+
+// Trunk records Forward without the head.
+func (m *LM) Trunk(r *prog.Recorder, in Tokens, how Reading) Activations {
 	c, p := m.Config, m.Params
 	var act Activations
 	b, l := in.IDs.Dim(0), in.IDs.Dim(1)
@@ -141,7 +151,7 @@ func (m *LM) Forward(r *prog.Recorder, in Tokens, how Reading) Activations {
 	if how.probe != nil {
 		return act
 	}
-	act.Logits = op.Linear(r, op.RMSNorm(r, x, p.norm, c.RMSNormEps), p.head).Reshape(b*l, c.VocabSize)
+	act.Hidden = op.RMSNorm(r, x, p.norm, c.RMSNormEps).Reshape(b*l, c.HiddenSize)
 	return act
 }
 

@@ -159,6 +159,18 @@ func (r *Recorder) Backward() {
 	}
 }
 
+// Ahead records fn as part of the backward pass although that comes later: gradients that need what would else have to
+// be kept until then.
+func (r *Recorder) Ahead(fn func()) {
+	if r.back != nil {
+		fn()
+		return
+	}
+	r.back = &tapeEntry{scope: r.path()}
+	fn()
+	r.back = nil
+}
+
 // add appends a step where the recording stands.
 func (r *Recorder) add(s Step) {
 	s.Scope = r.path()
