@@ -65,6 +65,8 @@ type Tensor struct {
 	buf   *Buffer
 	dtype DType
 	off   int // in words, a multiple of Align
+
+	of *Buffer // the temporary that it is the gradient of; nil: it is none, or an arena's
 }
 
 // Name is the name that listings and errors use.
