@@ -239,6 +239,13 @@ export interface Failure {
    * The step of the checkpoint that is kept, or -1.
    */
   checkpoint: number;
+  /**
+   * Where the first value that is not finite came from, in lines as the command line prints them: step, place, operation, what it wrote or what was given, what it read.
+   */
+  origin?: {
+    what: "step" | "place" | "operation" | "wrote" | "given" | "read";
+    text: string;
+  }[];
 }
 export interface RunResult {
   run: Run;
