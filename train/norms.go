@@ -13,7 +13,9 @@ const NormsFile = "norms.log"
 // AppendNorms adds the lines of a step to b, over all heads of each layer, as innerloop logs compare reads them:
 //
 //	step 10 Layer 29: XV output: min=-3.1, max=2.9, mean=0.01
-func AppendNorms(b []byte, step int, list []model.NormStats, headDim int) []byte {
+//
+// The last line of a layer has the rest, and the fault that the model has been given.
+func AppendNorms(b []byte, step int, list []model.NormStats, headDim int, fault model.Fault) []byte {
 	for i := 0; i < len(list); {
 		j := i
 		for j < len(list) && list[j].Layer == list[i].Layer {
@@ -36,12 +38,17 @@ func AppendNorms(b []byte, step int, list []model.NormStats, headDim int) []byte
 		line("XV output", func(s model.NormStats) model.Range { return s.Out })
 		line("weight", func(s model.NormStats) model.Range { return s.Weight })
 		line("bias", func(s model.NormStats) model.Range { return s.Bias })
-		small, gain, bad := 0.0, 0.0, 0
+		small, gain, bad, mostSmall, mostBad := 0.0, 0.0, 0, 0.0, 0
 		for _, h := range heads {
 			small, gain, bad = small+h.Small/float64(len(heads)), math.Max(gain, h.Gain), bad+h.NonFinite
+			mostSmall, mostBad = math.Max(mostSmall, h.Small), max(mostBad, h.NonFinite)
 		}
-		b = fmt.Appendf(b, "step %d Layer %d: eps=%g head_dim=%d, std < eps in %.4g of the rows, gain at most %.6g, |z| at most %.6g of %.6g, not finite %d\n",
-			step, heads[0].Layer, heads[0].Eps, headDim, small, gain, largestZ(heads), heads[0].Bound, bad)
+		b = fmt.Appendf(b, "step %d Layer %d: eps=%g head_dim=%d, std < eps in %.4g of the rows, gain at most %.6g, |z| at most %.6g of %.6g, not finite %d; worst head: small %.4g, bad %d",
+			step, heads[0].Layer, heads[0].Eps, headDim, small, gain, largestZ(heads), heads[0].Bound, bad, mostSmall, mostBad)
+		if fault != model.NoFault {
+			b = fmt.Appendf(b, ", fault %s", fault)
+		}
+		b = append(b, '\n')
 		i = j
 	}
 	return b

@@ -3,6 +3,9 @@ package train_test
 import (
 	"context"
 	"fmt"
+	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -40,7 +43,7 @@ func (w *watcher) Steps(steps []train.Step, _ float64) error {
 		}
 	}
 	w.std = append(w.std, mean)
-	w.log = train.AppendNorms(w.log, w.run.Step(), list, w.run.Config.Model.HeadDim())
+	w.log = train.AppendNorms(w.log, w.run.Step(), list, w.run.Config.Model.HeadDim(), model.NoFault)
 	return nil
 }
 func (*watcher) Eval(train.Eval) error { return nil }
@@ -158,4 +161,83 @@ type loads struct {
 func (l *loads) Load(p *prog.Program) (prog.Runner, error) {
 	l.n++
 	return l.Executor.Load(p)
+}
+
+// The log of the normalisers reads back as it was written, goes on after a step without what came later, and keeps no
+// half line.
+func TestNormLog(t *testing.T) {
+	dir := t.TempDir()
+	stats := func(layer, head int, f float64) model.NormStats {
+		r := func(a float64) model.Range { return model.Range{Min: -a * f, Max: 2 * a * f, Mean: a} }
+		return model.NormStats{Layer: layer, Head: head, XV: r(1), XK: r(2), Out: r(3), Std: model.Range{Min: f, Max: 3 * f, Mean: 2 * f}, Small: f / 100, MaxZ: f, Bound: 4,
+			KeyMin: 1 / f, KeyMax: f, NonFinite: int(math.Min(f, 99)), Gain: 10 * f, Weight: r(5), Bias: r(6), Eps: 1e-8}
+	}
+	step := func(n float64) []model.NormStats {
+		return []model.NormStats{stats(2, 0, n), stats(2, 1, n+1), stats(30, 0, n+2), stats(30, 1, math.Inf(1))}
+	}
+	add := func(after int, fault model.Fault, steps ...int) {
+		t.Helper()
+		l, err := train.OpenNorms(dir, after)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range steps {
+			if err := l.Add(n, step(float64(n)), 16, fault); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := train.ReadNorms(dir, func(train.NormPoint) { t.Error("a point where there is no log") }); err != nil {
+		t.Fatal(err)
+	}
+	add(0, "", 1, 2, 3)
+	path := filepath.Join(dir, train.NormsFile)
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString("anything: else\nstep 2 Layer 2: XV inp"); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	add(2, model.RawKeys, 4)
+	var got []string
+	err = train.ReadNorms(dir, func(p train.NormPoint) {
+		got = append(got, fmt.Sprintf("%d/%d%s", p.Step, p.Stats.Layer, p.Fault))
+		if p.Stats.Layer != 2 {
+			if !math.IsInf(p.Stats.MaxZ, 1) || !math.IsInf(p.Stats.Out.Max, 1) {
+				t.Errorf("an infinite value was read as %+v", p.Stats)
+			}
+			return
+		}
+		a, b := step(float64(p.Step))[0], step(float64(p.Step))[1]
+		both := func(x, y model.Range) model.Range {
+			return model.Range{Min: math.Min(x.Min, y.Min), Max: math.Max(x.Max, y.Max), Mean: (x.Mean + y.Mean) / 2}
+		}
+		want := b
+		want.Head, want.XV, want.XK, want.Out, want.Std = -1, both(a.XV, b.XV), both(a.XK, b.XK), both(a.Out, b.Out), both(a.Std, b.Std)
+		want.Weight, want.Bias, want.KeyMin = both(a.Weight, b.Weight), both(a.Bias, b.Bias), p.Stats.KeyMin
+		if math.Abs(p.Stats.KeyMin-b.KeyMin) > 1e-5 || p.Stats != want {
+			t.Errorf("step %d: read\n%+v, wrote\n%+v", p.Step, p.Stats, want)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := fmt.Sprint(got); s != "[1/2 1/30 2/2 2/30 4/2raw-keys 4/30raw-keys]" {
+		t.Errorf("points %s", s)
+	}
+	l, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	if p, err := lab.ParseLog(path, l); err != nil || p.N != 16 || p.Eps != 1e-8 {
+		t.Errorf("logs compare reads it as %+v, %v", p, err)
+	}
 }

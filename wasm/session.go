@@ -187,6 +187,11 @@ func (s *Session) serve(q request) {
 			s.answer(q, nil, err)
 		}
 		return
+	case "norms":
+		if err := s.pastNorms(q); err != nil {
+			s.answer(q, nil, err)
+		}
+		return
 	case "generate": // is answered at its end
 		p, err := decode[generateParams](q)
 		if err == nil {
