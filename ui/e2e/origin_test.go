@@ -5,6 +5,7 @@ package e2e
 import (
 	"fmt"
 	"math"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -75,6 +76,10 @@ func TestOrigin(t *testing.T) {
 		list := p.origin()
 		tells(t, list, "step 1", "place micro-batch 0, layer 1", `operation matmul_nt\(.+\)`,
 			`given `+name+` \[24 16\]: \[1,3\] is NaN, the first of 1 of 384 that are not finite`, `read .*`+name+` .*1 not finite.*`)
+		if out, err := exec.Command("git", "describe", "--always", "--tags").Output(); err == nil {
+			p.Click("#failure > details:last-child summary")
+			p.says("#failure pre", `"version": "`+strings.TrimSpace(string(out)))
+		}
 		if strings.Contains(p.Text("#failure"), "is kept") {
 			t.Errorf("a checkpoint is said to be kept where there was none: %s", p.Text("#failure"))
 		}
