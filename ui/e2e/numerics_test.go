@@ -40,6 +40,7 @@ func TestNumerics(t *testing.T) {
 	p.ready()
 	p.Click("#start")
 	p.after(90*time.Second, 3)
+	p.says("#headline-title", "A hybrid model", "TTT-Linear in all 2 layers")
 	p.Click("#tab-numerics")
 	p.Until(30*time.Second, `document.querySelectorAll("#norms [data-cell]").length === 4`)
 	p.Until(30*time.Second, `/^\d.*%$/.test(document.querySelector('[data-cell="3"] .heat-value').textContent)`)
