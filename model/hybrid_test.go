@@ -110,7 +110,7 @@ func TestHybridGradient(t *testing.T) {
 			ex := prog.NewCPU[float64](0)
 			m := fresh(t, ex)
 			exact = gradients(t, m, ex, ids, b, l)
-			s, err := model.NewEvalStep(m, b, l, false)
+			s, err := model.NewEvalStep(m, b, l, model.EvalOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
