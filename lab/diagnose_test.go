@@ -169,6 +169,9 @@ func TestCauses(t *testing.T) {
 						e.Layers[0].Out[i]++
 					}
 				}},
+				{Inconsistent, func(e *Evidence) { // of finite inputs
+					e.Layers[0].Z[3], e.Layers[0].Out[3] = float32(math.Inf(1)), float32(math.Inf(1))
+				}},
 				{NonFinite, func(e *Evidence) { e.Loss = math.NaN() }},
 			} {
 				e := bench(1, 64, n, eps, formulas[0], healthyRow, 7)

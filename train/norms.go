@@ -22,19 +22,27 @@ func AppendNorms(b []byte, step int, list []model.NormStats, headDim int, fault 
 			j++
 		}
 		heads := list[i:j]
-		line := func(name string, of func(model.NormStats) model.Range) {
+		span := func(name string, of func(model.NormStats) model.Range) (mean float64) {
 			r := model.Range{Min: math.Inf(1), Max: math.Inf(-1)}
 			for _, h := range heads {
 				x := of(h)
 				r.Min, r.Max, r.Mean = math.Min(r.Min, x.Min), math.Max(r.Max, x.Max), r.Mean+x.Mean/float64(len(heads))
 			}
-			b = fmt.Appendf(b, "step %d Layer %d: %s: min=%.6g, max=%.6g, mean=%.6g\n", step, heads[0].Layer, name, r.Min, r.Max, r.Mean)
+			b = fmt.Appendf(b, "step %d Layer %d: %s: min=%.6g, max=%.6g", step, heads[0].Layer, name, r.Min, r.Max)
+			return r.Mean
+		}
+		line := func(name string, of func(model.NormStats) model.Range) {
+			b = fmt.Appendf(b, ", mean=%.6g\n", span(name, of))
+		}
+		short := func(name string, of func(model.NormStats) model.Range) { // of which no mean is measured
+			span(name, of)
+			b = append(b, '\n')
 		}
 		line("XV input", func(s model.NormStats) model.Range { return s.XV })
 		line("XK", func(s model.NormStats) model.Range { return s.XK })
-		line("XK length", func(s model.NormStats) model.Range { return model.Range{Min: s.KeyMin, Max: s.KeyMax} })
+		short("XK length", func(s model.NormStats) model.Range { return model.Range{Min: s.KeyMin, Max: s.KeyMax} })
 		line("std", func(s model.NormStats) model.Range { return s.Std })
-		line("z", func(s model.NormStats) model.Range { return model.Range{Min: -s.MaxZ, Max: s.MaxZ} })
+		short("z", func(s model.NormStats) model.Range { return model.Range{Min: -s.MaxZ, Max: s.MaxZ} })
 		line("XV output", func(s model.NormStats) model.Range { return s.Out })
 		line("weight", func(s model.NormStats) model.Range { return s.Weight })
 		line("bias", func(s model.NormStats) model.Range { return s.Bias })

@@ -171,7 +171,7 @@ export class NormHistory {
     const { length } = this.step;
     if (length > 0 && d.eps !== this.#eps) this.marks.push({ step: d.step, label: `eps ${print(this.#eps)} → ${print(d.eps)}` });
     if (fault !== this.#fault && (length > 0 || fault)) this.marks.push({ step: d.step, label: fault ? `fault ${fault}` : "fault taken out" });
-    if (this.marks.length > MOST_MARKS) this.marks.shift();
+    this.marks.splice(0, this.marks.length - MOST_MARKS);
     this.#eps = d.eps;
     this.#fault = fault;
   }
