@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"innerloop/data"
 	"innerloop/gpu/gputest"
 	"innerloop/lab"
 	"innerloop/model"
@@ -23,6 +24,8 @@ type watcher struct {
 	log  []byte
 	loss []float64
 	std  []float64 // mean standard deviation of each step, over layers and heads
+	low  float64   // the smallest of all
+	high float64
 	seen map[int]int
 }
 
@@ -38,6 +41,10 @@ func (w *watcher) Steps(steps []train.Step, _ float64) error {
 	for _, s := range list {
 		w.seen[s.Layer]++
 		mean += s.Std.Mean / float64(len(list))
+		if w.high == 0 || s.Std.Min < w.low {
+			w.low = s.Std.Min
+		}
+		w.high = math.Max(w.high, s.Std.Max)
 		if s.MaxZ > s.Bound*(1+1e-5) || s.MaxZ <= 0 || s.NonFinite != 0 || s.KeyMin < 1-1e-4 || s.KeyMax > 1+1e-4 || s.Std.Min < 0 || s.Gain > 1/s.Eps {
 			w.t.Errorf("step %d: %+v", w.run.Step(), s)
 		}
@@ -62,15 +69,22 @@ func deep(task string) train.Config {
 }
 
 // A 32-layer model with TTT layers at 29, 30 and 31 goes through the backward pass of its micro-batches and trains for 100
-// steps, on text and on sound, every normalised value below its bound at every step.
+// steps, on text and on a WAV file, every normalised value below its bound at every step. The standard deviations of the
+// two are alike, and far from eps.
 func TestLayers29To31(t *testing.T) {
 	if testing.Short() {
 		t.Skip("200 steps of 32 layers")
 	}
-	spread := map[string][2]float64{}
+	spread := map[string][4]float64{}
 	for _, task := range []string{"stories", "sounds"} {
 		t.Run(task, func(t *testing.T) {
 			c := deep(task)
+			if task == "sounds" {
+				c.Data.File = filepath.Join(t.TempDir(), "notes.wav")
+				if err := os.WriteFile(c.Data.File, data.EncodeWAV(data.Sounds(1, c.Data.StoryBytes, c.Data.SampleRate)), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
 			text, err := train.Corpus(c.Data)
 			if err != nil {
 				t.Fatal(err)
@@ -104,11 +118,18 @@ func TestLayers29To31(t *testing.T) {
 			if f := l.Findings(); len(f) != 0 || fmt.Sprint(l.Layers()) != "[29 30 31]" {
 				t.Errorf("layers %v, findings %v", l.Layers(), f)
 			}
-			spread[task] = [2]float64{mean(w.std[:10]), mean(w.std[90:])}
+			spread[task] = [4]float64{mean(w.std[:10]), mean(w.std[90:]), w.low, w.high}
 		})
 	}
-	t.Logf("mean standard deviation of XV - XK, first and last ten steps: text %.3g, %.3g; sound %.3g, %.3g",
-		spread["stories"][0], spread["stories"][1], spread["sounds"][0], spread["sounds"][1])
+	text, sound := spread["stories"], spread["sounds"]
+	t.Logf("mean standard deviation of XV - XK, first and last ten steps: text %.3g, %.3g; sound %.3g, %.3g; all of them: text %.3g to %.3g, sound %.3g to %.3g",
+		text[0], text[1], sound[0], sound[1], text[2], text[3], sound[2], sound[3])
+	for i := range text {
+		if !(text[i] > 0.5*sound[i] && text[i] < 2*sound[i]) || text[2] < 1e-2 {
+			t.Errorf("standard deviations of text %v and of sound %v", text, sound)
+			break
+		}
+	}
 }
 
 // A changed eps acts on the very next step of a run that is under way, with the programs that were loaded before.
