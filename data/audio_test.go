@@ -93,6 +93,24 @@ func TestDecodeWAV(t *testing.T) {
 	}
 }
 
+// What was written as a stream does not tell its length, or tells one that no file has.
+func TestStreamedWAV(t *testing.T) {
+	good := wav(1, 16, 8000, false, tone(10, 1, 440))
+	at := bytes.Index(good, []byte("data")) + 4
+	for _, c := range []struct{ riff, data uint32 }{{0, 0}, {math.MaxUint32, 0}, {math.MaxUint32, math.MaxUint32}, {0x7FFFF024, 0x7FFFF000}, {0, 0xFFFFFFDB}} {
+		b := bytes.Clone(good)
+		binary.LittleEndian.PutUint32(b[4:], c.riff)
+		binary.LittleEndian.PutUint32(b[at:], c.data)
+		if a, err := DecodeWAV("s.wav", b); err != nil || len(a.Samples) != 10 {
+			t.Errorf("lengths %#x and %#x: %d samples, %v, want 10", c.riff, c.data, len(a.Samples), err)
+		}
+	}
+	binary.LittleEndian.PutUint32(good[at:], 0)
+	if _, err := DecodeWAV("s.wav", good); err == nil {
+		t.Error("a file that says that it has no samples was read")
+	}
+}
+
 func TestBadWAV(t *testing.T) {
 	good := wav(1, 16, 8000, false, tone(10, 2, 440))
 	change := func(at int, b ...byte) []byte {

@@ -18,28 +18,67 @@ type Layout struct {
 	Reach     int    // tokens that a convolution looks back: a document that began that little before a row begins anew
 }
 
+// Documents are where the documents of a part begin.
+type Documents struct {
+	starts []int // after the first, ascending
+}
+
+// Documents are the part's, each but the last ended by separator, which belongs to it; empty: the part is one.
+func (p Part) Documents(separator string) Documents {
+	var d Documents
+	if separator == "" {
+		return d
+	}
+	for at := 0; ; {
+		i := bytes.Index(p.text[at:], []byte(separator))
+		if i < 0 {
+			return d
+		}
+		if at += i + len(separator); at < len(p.text) {
+			d.starts = append(d.starts, at)
+		}
+	}
+}
+
+// MiniBatches is the largest number of inner steps, of k tokens each, in a row of l: a document's end cuts one short.
+func (d Documents) MiniBatches(l, k int) int {
+	k = max(1, k)
+	most := 0
+	for i, j := 0, 0; i < len(d.starts); i++ {
+		for d.starts[i]-d.starts[j] >= l {
+			j++
+		}
+		most = max(most, i-j+1)
+	}
+	return (l+k-1)/k + min(most, l-1)
+}
+
+// Positions writes the positions, in their documents, of the tokens from at on, of which the first has position first
+// unless a document begins there.
+func (d Documents) Positions(dst []uint32, at, first int) {
+	next, _ := slices.BinarySearch(d.starts, at)
+	p := uint32(first)
+	for i := range dst {
+		if next < len(d.starts) && d.starts[next] == at+i {
+			next++
+			p = 0
+		}
+		dst[i] = p
+		p++
+	}
+}
+
 // Reader draws batches with the positions of their tokens in their documents.
 type Reader struct {
 	s      *Sampler
 	layout Layout
-	starts []int // of documents after the first, ascending
+	docs   Documents
 }
 
 // NewReader returns a reader over what s samples from. With Carry, rows that are no multiple of MiniBatch long, and a
 // text too short to give every stream a row of its own, are errors.
 func NewReader(s *Sampler, l Layout) (*Reader, error) {
-	r := &Reader{s: s, layout: l}
-	if l.Separator != "" {
-		for at := 0; ; {
-			i := bytes.Index(s.part.text[at:], []byte(l.Separator))
-			if i < 0 {
-				break
-			}
-			if at += i + len(l.Separator); at < len(s.part.text) {
-				r.starts = append(r.starts, at)
-			}
-		}
-	}
+	r := &Reader{s: s, layout: l, docs: s.part.Documents(l.Separator)}
 	if !l.Carry {
 		return r, nil
 	}
@@ -62,18 +101,7 @@ func NewReader(s *Sampler, l Layout) (*Reader, error) {
 func (r *Reader) segments() int { return r.s.part.Len() / r.s.seqLen }
 
 // MiniBatches is the largest number of inner steps in a row: a document's end cuts one short.
-func (r *Reader) MiniBatches() int {
-	k := max(1, r.layout.MiniBatch)
-	n := (r.s.seqLen + k - 1) / k
-	most := 0
-	for i, j := 0, 0; i < len(r.starts); i++ {
-		for r.starts[i]-r.starts[j] >= r.s.seqLen {
-			j++
-		}
-		most = max(most, i-j+1)
-	}
-	return n + min(most, r.s.seqLen-1)
-}
+func (r *Reader) MiniBatches() int { return r.docs.MiniBatches(r.s.seqLen, r.layout.MiniBatch) }
 
 // Fill writes the ids of a batch and their positions, both [rows, seqLen], without allocating; see Sampler.Fill. A
 // position of 0 is a document's first token; a row's first position is 0 or a multiple of MiniBatch.
@@ -96,18 +124,7 @@ func (r *Reader) Fill(ids, positions []uint32, step, micro int) error {
 			at, p = r.stream(step, micro*r.s.rows+b)
 			r.s.part.copy(row, at)
 		}
-		next, _ := slices.BinarySearch(r.starts, at+1)
-		if next > 0 && r.starts[next-1] == at {
-			p = 0
-		}
-		for i := range pos {
-			if next < len(r.starts) && r.starts[next] == at+i {
-				next++
-				p = 0
-			}
-			pos[i] = uint32(p)
-			p++
-		}
+		r.docs.Positions(pos, at, p)
 	}
 	return nil
 }
@@ -115,12 +132,12 @@ func (r *Reader) Fill(ids, positions []uint32, step, micro int) error {
 // stream is where row b of a step begins in the text, and the position there.
 func (r *Reader) stream(step, b int) (at, position int) {
 	at, position = r.place(step, b)
-	i, _ := slices.BinarySearch(r.starts, at+1)
-	if i == 0 || at-r.starts[i-1] >= position {
+	i, _ := slices.BinarySearch(r.docs.starts, at+1)
+	if i == 0 || at-r.docs.starts[i-1] >= position {
 		return at, position
 	}
 	// The row before ended inside this document, its last inner step cut short: go on at the next whole one.
-	position = at - r.starts[i-1]
+	position = at - r.docs.starts[i-1]
 	if position <= r.layout.Reach {
 		return at, 0
 	}

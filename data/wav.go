@@ -20,6 +20,9 @@ const (
 	wavExtensible = 0xFFFE // the tag proper is the first word of a GUID
 )
 
+// wavStream is the least length of a data chunk that stands for one that its writer did not know.
+const wavStream = 0x7FFFF000
+
 // The rates that a sound may have.
 const minRate, maxRate = 1000, 768000
 
@@ -54,9 +57,12 @@ func DecodeWAV(name string, b []byte) (Audio, error) {
 			if f.tag == 0 {
 				return bad("byte %d: a data chunk before the fmt chunk", at)
 			}
-			// What was written as a stream has no length, or the largest.
+			// What was written as a stream has no length, in the file's header either, or about the largest.
+			if riff := binary.LittleEndian.Uint32(b[4:]); size == 0 && (riff == 0 || riff == math.MaxUint32) {
+				size = int64(len(body))
+			}
 			if size > int64(len(body)) {
-				if size < 0xFFFFFF00 && string(b[:4]) != "RF64" {
+				if size < wavStream && string(b[:4]) != "RF64" {
 					return bad("byte %d: cut off: %d bytes of samples, want %d", at, len(body), size)
 				}
 				size = int64(len(body))

@@ -35,8 +35,20 @@ func TestBrowser(t *testing.T) {
 func TestBrowserTrace(t *testing.T) {
 	passed(t, chromium.RunTests(t, "../train", "-test.run=^TestTrace/./webgpu"), []string{
 		"TestTrace/nan_weight/webgpu", "TestTrace/activation_of_a_product/webgpu", "TestTrace/gradient/webgpu", "TestTrace/carried_memory/webgpu",
+		"TestTrace/table/webgpu", "TestTrace/eps/webgpu",
 		"TestTraceHalts/carry_false/webgpu", "TestTraceHalts/carry_true/webgpu",
 	})
+}
+
+// TestBrowserNorms holds the target's normaliser to its bound in the browser, on its WebGPU device, and sees a changed eps
+// act on the next step.
+func TestBrowserNorms(t *testing.T) {
+	for _, c := range []struct{ dir, run, want string }{
+		{"../op", "^TestTargetNorm(Holds|Bound|EpsIsData)$/webgpu", "TestTargetNormHolds/webgpu TestTargetNormBound/webgpu TestTargetNormEpsIsData/webgpu"},
+		{"../train", "^TestEpsActsAtOnce$/webgpu", "TestEpsActsAtOnce/webgpu"},
+	} {
+		passed(t, chromium.RunTests(t, c.dir, "-test.run="+c.run), strings.Fields(c.want))
+	}
 }
 
 // TestBrowserGoldens compares operations and models with the official implementation in the browser, on its WebGPU

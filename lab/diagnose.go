@@ -73,7 +73,7 @@ type LayerReport struct {
 	StdMean     float64
 	StdMedian   float64
 	SmallRows   float64 // part of the rows with std < eps
-	MaxZ        float64
+	MaxZ        float64 // infinite where a z of finite inputs is not finite
 	KeyNormMin  float64
 	KeyNormMax  float64
 	Gain        float64 // largest 1/(std+eps): what the backward pass multiplies gradients by
@@ -143,6 +143,7 @@ func measure(l Layer, eps float64) LayerReport {
 	n := l.Dim
 	d := make([]float64, n)
 	rows := len(l.Std)
+	inHalf, inBFloat := roundedNorm(half), roundedNorm(bfloat)
 	var all []float64
 	for i := range rows {
 		xv, xk := l.XV[i*n:(i+1)*n], l.XK[i*n:(i+1)*n]
@@ -170,15 +171,18 @@ func measure(l Layer, eps float64) LayerReport {
 		r.StdError = math.Max(r.StdError, (math.Abs(float64(l.Std[i])-s)-slack)/(s+eps+1e-30))
 		h := i % l.Heads * n
 		for j := range n {
+			if v := float64(l.Z[i*n+j]); math.IsNaN(v) || math.IsInf(v, 0) { // of finite inputs: no normaliser does that
+				r.MaxZ = math.Inf(1)
+			}
 			want := float64(l.Gamma[h+j])*float64(l.Z[i*n+j]) + float64(l.Beta[h+j]) + float64(xk[j])
 			if e := math.Abs(float64(l.Out[i*n+j])-want) / (1 + math.Abs(want)); e > r.ExitError {
 				r.ExitError = e
 			}
 		}
-		if halfNorm := roundedNorm(half)(d, xv, xk, eps); s > 0 && halfNorm == 0 {
+		if h := inHalf(d, xv, xk, eps); s > 0 && h == 0 {
 			r.HalfZero += 1 / float64(rows)
 		}
-		if b := roundedNorm(bfloat)(d, xv, xk, eps); s > 0 && !math.IsNaN(b) {
+		if b := inBFloat(d, xv, xk, eps); s > 0 && !math.IsNaN(b) {
 			r.BFloatError = math.Max(r.BFloatError, math.Abs(b-s)/s)
 		}
 	}
@@ -308,7 +312,7 @@ func (r *Report) normaliser(e Evidence) {
 	x := r.worst(func(l LayerReport) float64 { return l.XV.abs() / (l.StdMedian + 1e-30) })
 	r.add("H3", "the input XV has extreme values", ExtremeInput, x.XV.abs() > extreme*math.Max(x.StdMedian, 1e-3) && small.SmallRows <= manySmall,
 		"Look for what makes single values so large before the layer. The normaliser itself bounds its output.",
-		"layer %d: XV is %.6g to %.6g, the mean std of XV - XK is %.4g", x.Layer, x.XV.Min, x.XV.Max, x.StdMean)
+		"layer %d: XV is %.6g to %.6g, the median std of XV - XK is %.4g", x.Layer, x.XV.Min, x.XV.Max, x.StdMedian)
 }
 
 // leak tests whether tokens see those after them.

@@ -5,6 +5,10 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"innerloop/gpu/gputest"
+	"innerloop/model"
+	"innerloop/prog"
 )
 
 // bench is a normaliser of formula f, with data of which xv and xk make a row.
@@ -124,6 +128,55 @@ func TestReproduction(t *testing.T) {
 	}
 }
 
+// The layer itself does it too, on every executor: the fault's kernel on the same rows reaches what its formula does.
+func TestReproductionOnDevices(t *testing.T) {
+	const rows, n = 4096, 128
+	r := rand.New(rand.NewPCG(5, 3))
+	xv, xk := make([]float32, rows*n), make([]float32, rows*n)
+	for i := 0; i < rows*n; i += n {
+		ofTheCase(r, xv[i:i+n], xk[i:i+n])
+	}
+	gputest.Each(t, func(t *testing.T, ex prog.Executor) {
+		c := model.DefaultConfig()
+		c.HiddenSize, c.IntermediateSize, c.NumHiddenLayers, c.NumAttentionHeads, c.Variant = n, n, 1, 1, model.VariantVideo
+		m, err := model.New(c, model.ScanOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Free(ex)
+		if err := m.SetFault(model.StdAliased); err != nil {
+			t.Fatal(err)
+		}
+		s, err := model.NewNormBench(m, rows)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Free(ex)
+		run, err := ex.Load(s.Program)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer run.Close()
+		for _, c := range []struct{ eps, least, most float64 }{{1e-8, 1e7, 1e9}, {1e-5, 1e4, 1e6}} {
+			m.TargetEps = c.eps
+			z, err := s.Run(ex, run, xv, xk)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, got, exact := make([]float64, n), 0.0, 0.0
+			for i := 0; i < rows*n; i += n {
+				aliasedNorm(want, xv[i:i+n], xk[i:i+n], c.eps)
+				for j, w := range want {
+					got, exact = math.Max(got, math.Abs(float64(z[i+j])+float64(xk[i+j]))), math.Max(exact, math.Abs(w+float64(xk[i+j])))
+				}
+			}
+			if got < c.least || got > c.most || math.Abs(got-exact) > 1e-3*exact {
+				t.Errorf("eps %g: the output reaches %g, of the formula %g; want %g to %g", c.eps, got, exact, c.least, c.most)
+			}
+		}
+	})
+}
+
 // Every fault of the normaliser is named, at every eps and head width, and a healthy one is found healthy.
 func TestCauses(t *testing.T) {
 	for _, n := range []int{16, 64, 128} {
@@ -168,6 +221,9 @@ func TestCauses(t *testing.T) {
 					for i := range e.Layers[0].Out { // another value than at the exit
 						e.Layers[0].Out[i]++
 					}
+				}},
+				{Inconsistent, func(e *Evidence) { // of finite inputs
+					e.Layers[0].Z[3], e.Layers[0].Out[3] = float32(math.Inf(1)), float32(math.Inf(1))
 				}},
 				{NonFinite, func(e *Evidence) { e.Loss = math.NaN() }},
 			} {

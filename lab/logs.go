@@ -2,6 +2,7 @@ package lab
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -48,12 +49,16 @@ type Log struct {
 
 // Get returns the range of a quantity in a layer.
 func (l *Log) Get(layer int, quantity string) (Range, bool) {
-	for _, r := range l.Ranges {
-		if r.Layer == layer && r.Quantity == quantity {
-			return r, true
-		}
+	i, ok := slices.BinarySearchFunc(l.Ranges, Range{Layer: layer, Quantity: quantity}, inOrder)
+	if !ok {
+		return Range{}, false
 	}
-	return Range{}, false
+	return l.Ranges[i], true
+}
+
+// inOrder compares ranges by layer, then quantity.
+func inOrder(a, b Range) int {
+	return cmp.Or(cmp.Compare(a.Layer, b.Layer), cmp.Compare(rank(a.Quantity), rank(b.Quantity)))
 }
 
 // Layers are the layers that the log is about, ascending.
@@ -79,6 +84,7 @@ const longestLine = 1 << 20
 // no such line is an error that says so; so is a range whose least value is above the greatest.
 func ParseLog(name string, r io.Reader) (*Log, error) {
 	l := &Log{Name: name, Eps: math.NaN()}
+	known := map[place]int{} // in l.Ranges
 	b := bufio.NewReaderSize(r, 1<<16)
 	for n := 1; ; n++ {
 		line, err := readLine(b)
@@ -101,7 +107,7 @@ func ParseLog(name string, r io.Reader) (*Log, error) {
 				return nil, fmt.Errorf("lab: %s:%d: layer %d, %s: min %g is above max %g", name, n, x.Layer, x.Quantity, x.Min, x.Max)
 			}
 			x.Line = n
-			l.add(x)
+			l.add(x, known)
 		}
 		if end {
 			break
@@ -110,12 +116,7 @@ func ParseLog(name string, r io.Reader) (*Log, error) {
 	if len(l.Ranges) == 0 {
 		return nil, fmt.Errorf("lab: %s: no line tells a layer's range: want lines such as Layer 29: XV output: min=-1.5, max=2", name)
 	}
-	slices.SortFunc(l.Ranges, func(a, b Range) int {
-		if a.Layer != b.Layer {
-			return a.Layer - b.Layer
-		}
-		return rank(a.Quantity) - rank(b.Quantity)
-	})
+	slices.SortFunc(l.Ranges, inOrder)
 	return l, nil
 }
 
@@ -123,18 +124,25 @@ func rank(quantity string) int {
 	return slices.Index([]string{XV, XK, Length, Std, Z, Out, Weight, Bias}, quantity)
 }
 
+// place is what a range is of.
+type place struct {
+	layer    int
+	quantity string
+}
+
 // add widens the range that the log has of the same layer and quantity. Of a value that is not a number nothing is
 // between.
-func (l *Log) add(x Range) {
-	for i := range l.Ranges {
-		r := &l.Ranges[i]
-		if r.Layer == x.Layer && r.Quantity == x.Quantity {
-			r.Min, r.Max, r.Count = math.Min(r.Min, x.Min), math.Max(r.Max, x.Max), r.Count+1
-			return
-		}
+func (l *Log) add(x Range, known map[place]int) {
+	at := place{x.Layer, x.Quantity}
+	i, ok := known[at]
+	if !ok {
+		x.Count = 1
+		known[at] = len(l.Ranges)
+		l.Ranges = append(l.Ranges, x)
+		return
 	}
-	x.Count = 1
-	l.Ranges = append(l.Ranges, x)
+	r := &l.Ranges[i]
+	r.Min, r.Max, r.Count = math.Min(r.Min, x.Min), math.Max(r.Max, x.Max), r.Count+1
 }
 
 // readLine reads a line and drops what goes beyond longestLine.

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/x448/float16"
+
 	"innerloop/gpu/gputest"
 	"innerloop/lab"
 	"innerloop/model"
@@ -76,6 +78,11 @@ var precisions = map[string]func(name string, v []float32){
 		for i, x := range v {
 			b := math.Float32bits(x)
 			v[i] = math.Float32frombits((b + 0x7fff + b>>16&1) &^ 0xffff)
+		}
+	},
+	"float16": func(_ string, v []float32) {
+		for i, x := range v {
+			v[i] = float16.Fromfloat32(x).Float32()
 		}
 	},
 }

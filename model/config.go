@@ -44,6 +44,7 @@ type Config struct {
 	GateInit  float64 `json:"gate_init" toml:"gate_init" comment:"hybrid: x + tanh(alpha) * TTT(x), the initial alpha"`
 	Window    int     `json:"attention_window" toml:"attention_window" comment:"hybrid: tokens that attention looks back, its own among them; 0: all"`
 	Causal    bool    `json:"causal" toml:"causal" comment:"must be true for a language model: inside a mini-batch no token sees a later one"`
+	Reverse   bool    `json:"reverse" toml:"reverse" comment:"must be false for a language model: a second pass of each gated TTT layer, from the end to the beginning"`
 }
 
 // DefaultConfig is the small byte model that trains out of the box.
@@ -130,6 +131,9 @@ func (c Config) validateHybrid() error {
 	}
 	if !c.Causal {
 		return errors.New("model: causal false, want true: a language model would see the tokens that it is to predict")
+	}
+	if c.Reverse {
+		return errors.New("model: reverse true, want false: a language model that reads backwards too has seen the tokens that it is to predict")
 	}
 	if _, err := c.TTTLayers(); err != nil {
 		return err

@@ -110,7 +110,7 @@ func TestHybridGradient(t *testing.T) {
 			ex := prog.NewCPU[float64](0)
 			m := fresh(t, ex)
 			exact = gradients(t, m, ex, ids, b, l)
-			s, err := model.NewEvalStep(m, b, l, false)
+			s, err := model.NewEvalStep(m, b, l, model.EvalOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -179,6 +179,7 @@ func TestHybridConfig(t *testing.T) {
 		want   string
 	}{
 		{func(c *model.Config) { c.Causal = false }, "causal false, want true"},
+		{func(c *model.Config) { c.Reverse = true }, "reverse true, want false"},
 		{func(c *model.Config) { c.Layers = "29,30,31" }, `layers "29,30,31": "29", want all, none, middle, or numbers from 0 to 2`},
 		{func(c *model.Config) { c.Layers = "one" }, "want all, none, middle"},
 		{func(c *model.Config) { c.Block = "ttt" }, "want \"all\""},

@@ -177,7 +177,7 @@ func (m *LM) mixer(r *prog.Recorder, w *layerParams, in Tokens, x *prog.Tensor, 
 	if !w.hasTTT {
 		return y
 	}
-	return op.TanhGate(r, y, layer(y), w.alpha)
+	return ttt.Gated(r, y, w.alpha, nil, layer)
 }
 
 // tttLayer records one TTT layer on x [B,L,C], the block's normalised input, of tokens at positions pos.

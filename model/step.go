@@ -186,29 +186,37 @@ type EvalStep struct {
 	next    []uint32     // [B]
 	rows    *prog.Tensor // [B*L]
 	losses  []float32
+
+	positions bool // are the host's
 }
 
-// NewEvalStep records the scoring of b sequences of l tokens. With carry, rows go on from the state that the last run
-// left, and Positions says where they are; without, each is a document of its own.
-func NewEvalStep(m *LM, b, l int, carry bool) (*EvalStep, error) {
+// EvalOptions say how an EvalStep reads its rows. The zero value reads each as a document of its own.
+type EvalOptions struct {
+	Carry          bool // rows go on from the state that the last run left, and Positions says where they are
+	Positions      bool // Positions says where in their documents the tokens are
+	MaxMiniBatches int  // see Reading
+}
+
+// NewEvalStep records the scoring of b sequences of l tokens.
+func NewEvalStep(m *LM, b, l int, o EvalOptions) (*EvalStep, error) {
 	if b < 1 || l < 1 {
 		return nil, fmt.Errorf("model: %d sequences of %d tokens to score, want at least 1 of 1", b, l)
 	}
-	if k := m.Config.MiniBatchSize; carry && l%k != 0 {
+	if k := m.Config.MiniBatchSize; o.Carry && l%k != 0 {
 		return nil, fmt.Errorf("model: sequences of %d tokens, want a multiple of mini_batch_size %d where the state goes on from one to the next", l, k)
 	}
-	s := &EvalStep{lm: m, losses: make([]float32, b*l), next: make([]uint32, b)}
+	s := &EvalStep{lm: m, positions: o.Carry || o.Positions, losses: make([]float32, b*l), next: make([]uint32, b)}
 	for i := range s.next {
 		s.next[i] = op.IgnoreIndex
 	}
-	if carry {
+	if o.Carry {
 		s.memory = m.NewMemory("memory", b)
 	}
 	in := prog.NewArena("inputs")
 	s.tokens = m.AddTokens(in, "", b, l)
 	var err error
 	s.Program, err = prog.Record("eval step", func(r *prog.Recorder) {
-		act := m.Trunk(r, s.tokens, Reading{Memory: s.memory})
+		act := m.Trunk(r, s.tokens, Reading{Memory: s.memory, MaxMiniBatches: o.MaxMiniBatches})
 		s.rows = r.Keep(op.EvalLinearCrossEntropy(r, act.Hidden, m.head, s.tokens.Targets))
 	})
 	if err != nil {
@@ -221,7 +229,7 @@ func NewEvalStep(m *LM, b, l int, carry bool) (*EvalStep, error) {
 // IDs is where the host writes the tokens, [B,L].
 func (s *EvalStep) IDs() []uint32 { return s.Inputs.U32(s.tokens.IDs) }
 
-// Positions is where the host writes the tokens' positions, [B,L], where rows go on from the last run.
+// Positions is where the host writes the tokens' positions, [B,L], with Carry or Positions of its options.
 func (s *EvalStep) Positions() []uint32 { return s.Inputs.U32(s.tokens.Pos) }
 
 // Next is where the host writes the token that follows each row, [B], which its last one should predict;
@@ -231,7 +239,7 @@ func (s *EvalStep) Next() []uint32 { return s.next }
 // Losses runs the step and returns the loss of every token of IDs as the prediction of the next one of its row, in
 // nats [B,L]; a row's last predicts Next, and without one its loss is 0. They are valid until the next call.
 func (s *EvalStep) Losses(ex prog.Executor, run prog.Runner) ([]float32, error) {
-	if _, err := s.lm.fillTokens(s.Inputs, s.tokens, s.memory != nil); err != nil {
+	if _, err := s.lm.fillTokens(s.Inputs, s.tokens, s.positions); err != nil {
 		return nil, err
 	}
 	targets, vocab, l := s.Inputs.U32(s.tokens.Targets), s.tokens.Start.Len()-1, s.tokens.IDs.Dim(1)

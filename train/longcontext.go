@@ -56,7 +56,7 @@ type ContextOptions struct {
 }
 
 // ScoreContext scores windows of part, each read from its beginning in pieces of o.Chunk tokens with the state carried
-// from piece to piece. It calls progress (nil: nobody) with the tokens done and their total after each piece, and ends
+// from piece to piece, and through the ends of documents: a position is the number of tokens that were read. It calls progress (nil: nobody) with the tokens done and their total after each piece, and ends
 // with ctx's error when ctx does. Loss does not depend on Chunk and Rows but by rounding.
 func ScoreContext(ctx context.Context, ex prog.Executor, m *model.LM, part data.Part, o ContextOptions, progress func(done, total int)) (ContextLoss, error) {
 	n, chunk, rows := o.Context, o.Chunk, o.Rows
@@ -72,7 +72,7 @@ func ScoreContext(ctx context.Context, ex prog.Executor, m *model.LM, part data.
 		return out, fmt.Errorf("train: %d bytes to score, want at least a window of context %d, of 2 tokens or more", part.Len(), n)
 	}
 	rows = max(1, min(rows, out.Windows))
-	step, err := model.NewEvalStep(m, rows, chunk, true)
+	step, err := model.NewEvalStep(m, rows, chunk, model.EvalOptions{Carry: true})
 	if err != nil {
 		return out, err
 	}

@@ -47,7 +47,7 @@ func TestScoreContext(t *testing.T) {
 		for _, ns := range [][2]int{{2, 2}, {17, 17}, {33, 20}, {50, 50}, {64, 37}} {
 			n, stride := ns[0], ns[1]
 			windows := (part.Len()-n)/stride + 1
-			step, err := model.NewEvalStep(m, windows, n, false)
+			step, err := model.NewEvalStep(m, windows, n, model.EvalOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -3,9 +3,13 @@ package train_test
 import (
 	"context"
 	"fmt"
+	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"innerloop/data"
 	"innerloop/gpu/gputest"
 	"innerloop/lab"
 	"innerloop/model"
@@ -20,6 +24,8 @@ type watcher struct {
 	log  []byte
 	loss []float64
 	std  []float64 // mean standard deviation of each step, over layers and heads
+	low  float64   // the smallest of all
+	high float64
 	seen map[int]int
 }
 
@@ -35,12 +41,16 @@ func (w *watcher) Steps(steps []train.Step, _ float64) error {
 	for _, s := range list {
 		w.seen[s.Layer]++
 		mean += s.Std.Mean / float64(len(list))
+		if w.high == 0 || s.Std.Min < w.low {
+			w.low = s.Std.Min
+		}
+		w.high = math.Max(w.high, s.Std.Max)
 		if s.MaxZ > s.Bound*(1+1e-5) || s.MaxZ <= 0 || s.NonFinite != 0 || s.KeyMin < 1-1e-4 || s.KeyMax > 1+1e-4 || s.Std.Min < 0 || s.Gain > 1/s.Eps {
 			w.t.Errorf("step %d: %+v", w.run.Step(), s)
 		}
 	}
 	w.std = append(w.std, mean)
-	w.log = train.AppendNorms(w.log, w.run.Step(), list, w.run.Config.Model.HeadDim())
+	w.log = train.AppendNorms(w.log, w.run.Step(), list, w.run.Config.Model.HeadDim(), model.NoFault)
 	return nil
 }
 func (*watcher) Eval(train.Eval) error { return nil }
@@ -59,15 +69,22 @@ func deep(task string) train.Config {
 }
 
 // A 32-layer model with TTT layers at 29, 30 and 31 goes through the backward pass of its micro-batches and trains for 100
-// steps, on text and on sound, every normalised value below its bound at every step.
+// steps, on text and on a WAV file, every normalised value below its bound at every step. The standard deviations of the
+// two are alike, and far from eps.
 func TestLayers29To31(t *testing.T) {
 	if testing.Short() {
 		t.Skip("200 steps of 32 layers")
 	}
-	spread := map[string][2]float64{}
+	spread := map[string][4]float64{}
 	for _, task := range []string{"stories", "sounds"} {
 		t.Run(task, func(t *testing.T) {
 			c := deep(task)
+			if task == "sounds" {
+				c.Data.File = filepath.Join(t.TempDir(), "notes.wav")
+				if err := os.WriteFile(c.Data.File, data.EncodeWAV(data.Sounds(1, c.Data.StoryBytes, c.Data.SampleRate)), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
 			text, err := train.Corpus(c.Data)
 			if err != nil {
 				t.Fatal(err)
@@ -101,11 +118,18 @@ func TestLayers29To31(t *testing.T) {
 			if f := l.Findings(); len(f) != 0 || fmt.Sprint(l.Layers()) != "[29 30 31]" {
 				t.Errorf("layers %v, findings %v", l.Layers(), f)
 			}
-			spread[task] = [2]float64{mean(w.std[:10]), mean(w.std[90:])}
+			spread[task] = [4]float64{mean(w.std[:10]), mean(w.std[90:]), w.low, w.high}
 		})
 	}
-	t.Logf("mean standard deviation of XV - XK, first and last ten steps: text %.3g, %.3g; sound %.3g, %.3g",
-		spread["stories"][0], spread["stories"][1], spread["sounds"][0], spread["sounds"][1])
+	text, sound := spread["stories"], spread["sounds"]
+	t.Logf("mean standard deviation of XV - XK, first and last ten steps: text %.3g, %.3g; sound %.3g, %.3g; all of them: text %.3g to %.3g, sound %.3g to %.3g",
+		text[0], text[1], sound[0], sound[1], text[2], text[3], sound[2], sound[3])
+	for i := range text {
+		if !(text[i] > 0.5*sound[i] && text[i] < 2*sound[i]) || text[2] < 1e-2 {
+			t.Errorf("standard deviations of text %v and of sound %v", text, sound)
+			break
+		}
+	}
 }
 
 // A changed eps acts on the very next step of a run that is under way, with the programs that were loaded before.
@@ -158,4 +182,83 @@ type loads struct {
 func (l *loads) Load(p *prog.Program) (prog.Runner, error) {
 	l.n++
 	return l.Executor.Load(p)
+}
+
+// The log of the normalisers reads back as it was written, goes on after a step without what came later, and keeps no
+// half line.
+func TestNormLog(t *testing.T) {
+	dir := t.TempDir()
+	stats := func(layer, head int, f float64) model.NormStats {
+		r := func(a float64) model.Range { return model.Range{Min: -a * f, Max: 2 * a * f, Mean: a} }
+		return model.NormStats{Layer: layer, Head: head, XV: r(1), XK: r(2), Out: r(3), Std: model.Range{Min: f, Max: 3 * f, Mean: 2 * f}, Small: f / 100, MaxZ: f, Bound: 4,
+			KeyMin: 1 / f, KeyMax: f, NonFinite: int(math.Min(f, 99)), Gain: 10 * f, Weight: r(5), Bias: r(6), Eps: 1e-8}
+	}
+	step := func(n float64) []model.NormStats {
+		return []model.NormStats{stats(2, 0, n), stats(2, 1, n+1), stats(30, 0, n+2), stats(30, 1, math.Inf(1))}
+	}
+	add := func(after int, fault model.Fault, steps ...int) {
+		t.Helper()
+		l, err := train.OpenNorms(dir, after)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range steps {
+			if err := l.Add(n, step(float64(n)), 16, fault); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := train.ReadNorms(dir, func(train.NormPoint) { t.Error("a point where there is no log") }); err != nil {
+		t.Fatal(err)
+	}
+	add(0, "", 1, 2, 3)
+	path := filepath.Join(dir, train.NormsFile)
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString("anything: else\nstep 2 Layer 2: XV inp"); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	add(2, model.RawKeys, 4)
+	var got []string
+	err = train.ReadNorms(dir, func(p train.NormPoint) {
+		got = append(got, fmt.Sprintf("%d/%d%s", p.Step, p.Stats.Layer, p.Fault))
+		if p.Stats.Layer != 2 {
+			if !math.IsInf(p.Stats.MaxZ, 1) || !math.IsInf(p.Stats.Out.Max, 1) {
+				t.Errorf("an infinite value was read as %+v", p.Stats)
+			}
+			return
+		}
+		a, b := step(float64(p.Step))[0], step(float64(p.Step))[1]
+		both := func(x, y model.Range) model.Range {
+			return model.Range{Min: math.Min(x.Min, y.Min), Max: math.Max(x.Max, y.Max), Mean: (x.Mean + y.Mean) / 2}
+		}
+		want := b
+		want.Head, want.XV, want.XK, want.Out, want.Std = -1, both(a.XV, b.XV), both(a.XK, b.XK), both(a.Out, b.Out), both(a.Std, b.Std)
+		want.Weight, want.Bias, want.KeyMin = both(a.Weight, b.Weight), both(a.Bias, b.Bias), p.Stats.KeyMin
+		if math.Abs(p.Stats.KeyMin-b.KeyMin) > 1e-5 || p.Stats != want {
+			t.Errorf("step %d: read\n%+v, wrote\n%+v", p.Step, p.Stats, want)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := fmt.Sprint(got); s != "[1/2 1/30 2/2 2/30 4/2raw-keys 4/30raw-keys]" {
+		t.Errorf("points %s", s)
+	}
+	l, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	if p, err := lab.ParseLog(path, l); err != nil || p.N != 16 || p.Eps != 1e-8 {
+		t.Errorf("logs compare reads it as %+v, %v", p, err)
+	}
 }

@@ -59,6 +59,7 @@ type Run struct {
 	reader *data.Reader
 
 	trainPart, val data.Part
+	valDocs        data.Documents
 	textSHA        string // of both; empty: not yet computed
 
 	ring    []float32
@@ -139,7 +140,8 @@ func (r *Run) load() (err error) {
 	if r.val.Len() == 0 {
 		return nil
 	}
-	if r.eval, err = model.NewEvalStep(r.Model, t.BatchSize, t.SeqLen, false); err != nil {
+	r.valDocs = r.val.Documents(r.Config.Data.Document)
+	if r.eval, err = NewScorer(r.Model, r.valDocs, t.BatchSize, t.SeqLen); err != nil {
 		return err
 	}
 	r.evalR, err = r.ex.Load(r.eval.Program)
@@ -315,10 +317,11 @@ func (r *Run) flush(o Observer) error {
 
 func finite(f float64) bool { return !math.IsNaN(f) && !math.IsInf(f, 0) }
 
-// Evaluate scores the held-out text: consecutive windows of SeqLen tokens, each alone.
+// Evaluate scores the held-out text: consecutive windows of SeqLen tokens, each alone, in which documents end as in
+// training.
 func (r *Run) Evaluate(ctx context.Context) (Eval, error) {
 	start := time.Now()
-	sum, n, err := Score(ctx, r.ex, r.eval, r.evalR, r.val, r.Config.Train.SeqLen)
+	sum, n, err := Score(ctx, r.ex, r.eval, r.evalR, r.val, r.valDocs, r.Config.Train.SeqLen)
 	if err != nil {
 		return Eval{}, err
 	}
@@ -326,10 +329,15 @@ func (r *Run) Evaluate(ctx context.Context) (Eval, error) {
 	return Eval{Step: r.step, Loss: loss, BitsPerByte: loss / math.Ln2, Tokens: n, Seconds: time.Since(start).Seconds()}, nil
 }
 
+// NewScorer records what Score wants to score windows of l tokens, b at a time, of a text with the documents docs.
+func NewScorer(m *model.LM, docs data.Documents, b, l int) (*model.EvalStep, error) {
+	return model.NewEvalStep(m, b, l, model.EvalOptions{Positions: true, MaxMiniBatches: docs.MiniBatches(l, m.Config.MiniBatchSize)})
+}
+
 // Score sums the losses, in nats, of the consecutive windows of l tokens of part, each scored alone, and counts the
-// tokens that were predicted. s and run are an evaluation step of sequences of l tokens. It ends with ctx's error when
-// ctx does.
-func Score(ctx context.Context, ex prog.Executor, s *model.EvalStep, run prog.Runner, part data.Part, l int) (sum float64, count int, err error) {
+// tokens that were predicted: neither a window's first nor a document's. s is part's NewScorer. It ends with ctx's error
+// when ctx does.
+func Score(ctx context.Context, ex prog.Executor, s *model.EvalStep, run prog.Runner, part data.Part, docs data.Documents, l int) (sum float64, count int, err error) {
 	ids := s.IDs()
 	b := len(ids) / l
 	windows := part.Windows(l)
@@ -345,12 +353,16 @@ func Score(ctx context.Context, ex prog.Executor, s *model.EvalStep, run prog.Ru
 			if err := part.Window(ids[i*l:(i+1)*l], w+i); err != nil {
 				return 0, 0, err
 			}
+			docs.Positions(s.Positions()[i*l:(i+1)*l], (w+i)*l, 0)
 		}
 		s1, n1, err := s.Score(ex, run, n)
 		if err != nil {
 			return 0, 0, err
 		}
 		sum, count = sum+s1, count+n1
+	}
+	if count == 0 {
+		return 0, 0, fmt.Errorf("train: %d bytes to score, in which every document has one token: there is none to predict", part.Len())
 	}
 	return sum, count, nil
 }

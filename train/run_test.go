@@ -13,7 +13,6 @@ import (
 	"testing"
 
 	"innerloop/data"
-	"innerloop/model"
 	"innerloop/prog"
 )
 
@@ -270,7 +269,7 @@ func TestScore(t *testing.T) {
 	}
 	var sums []float64
 	for _, b := range []int{1, 4, 7, 64} {
-		s, err := model.NewEvalStep(r.Model, b, 32, false)
+		s, err := NewScorer(r.Model, data.Documents{}, b, 32)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -278,12 +277,12 @@ func TestScore(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sum, n, err := Score(context.Background(), ex, s, run, part, 32)
+		sum, n, err := Score(context.Background(), ex, s, run, part, data.Documents{}, 32)
 		if err != nil || n != part.Windows(32)*31 {
 			t.Fatalf("%v, %d tokens, want %d", err, n, part.Windows(32)*31)
 		}
 		sums = append(sums, sum)
-		if _, _, err := Score(context.Background(), ex, s, run, data.Part{}, 32); err == nil {
+		if _, _, err := Score(context.Background(), ex, s, run, data.Part{}, data.Documents{}, 32); err == nil {
 			t.Error("nothing to score, and no error")
 		}
 		run.Close()
@@ -293,6 +292,76 @@ func TestScore(t *testing.T) {
 		if math.Abs(s-sums[0]) > 1e-5*sums[0] || s <= 0 {
 			t.Fatalf("sums %v, want the same", sums)
 		}
+	}
+}
+
+// A validation reads documents as training does: each in a window of its own costs what it costs among others, and the
+// first token of none is predicted.
+func TestScoreDocuments(t *testing.T) {
+	r, ex := begin(t, tiny())
+	score := func(text, separator string, b, l int) (float64, int) {
+		t.Helper()
+		corpus, err := data.NewCorpus("documents", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		part, _, err := corpus.Split(0, l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		docs := part.Documents(separator)
+		s, err := NewScorer(r.Model, docs, b, l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Free(ex)
+		run, err := ex.Load(s.Program)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer run.Close()
+		sum, n, err := Score(context.Background(), ex, s, run, part, docs, l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sum, n
+	}
+	list := []string{"The cat sat.", "A dog.", "It was raining all the day."}
+	var want float64
+	tokens := 0
+	for _, d := range list {
+		sum, n := score(d, ".", 1, len(d))
+		want, tokens = want+sum, tokens+n
+	}
+	text := strings.Join(list, "")
+	got, n := score(text, ".", 1, len(text))
+	if math.Abs(got-want) > 1e-5*want || n != tokens || n != len(text)-len(list) {
+		t.Errorf("%v for %d tokens in one window, %v for %d document by document", got, n, want, tokens)
+	}
+	if whole, n := score(text, "", 1, len(text)); math.Abs(whole-want) < 1e-4 || n != len(text)-1 {
+		t.Errorf("%v for %d tokens as one document, which is what three cost", whole, n)
+	}
+	// In windows, each alone: one that begins in a document begins a new one.
+	if _, n := score(text, ".", 2, 15); n != 45-3-2 {
+		t.Errorf("%d tokens predicted in three windows of 15, in which two documents begin", n)
+	}
+}
+
+// A run's validation is of documents where its configuration says so.
+func TestEvaluateDocuments(t *testing.T) {
+	loss := func(document string) Eval {
+		t.Helper()
+		c := tiny()
+		c.Data.Document = document
+		r, _ := begin(t, c)
+		e, err := r.Evaluate(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	if one, many := loss(""), loss(". "); many.Tokens >= one.Tokens || many.Loss == one.Loss {
+		t.Errorf("validation of documents %+v, of one text %+v", many, one)
 	}
 }
 

@@ -93,10 +93,15 @@ func (o *Origin) String() string {
 	return s
 }
 
-// Details says it in several lines, with the values that went in.
-func (o *Origin) Details() string {
-	var s strings.Builder
-	line := func(what, format string, a ...any) { fmt.Fprintf(&s, "%-10s %s\n", what, fmt.Sprintf(format, a...)) }
+// Detail is a line of what is known of an Origin.
+type Detail struct {
+	What string `json:"what"` // step, place, operation, wrote or given, read
+	Text string `json:"text"`
+}
+
+// List says it in several lines, with the values that went in.
+func (o *Origin) List() (list []Detail) {
+	line := func(what, format string, a ...any) { list = append(list, Detail{what, fmt.Sprintf(format, a...)}) }
 	line("step", "%d", o.Step)
 	line("place", "%s", o.where())
 	wrote := "wrote"
@@ -113,6 +118,15 @@ func (o *Origin) Details() string {
 			name = in.Binding + " = " + name
 		}
 		line("read", "%s %s: %s", name, shape(in.Shape), in.values())
+	}
+	return list
+}
+
+// Details is List as text, a line each.
+func (o *Origin) Details() string {
+	var s strings.Builder
+	for _, d := range o.List() {
+		fmt.Fprintf(&s, "%-10s %s\n", d.What, d.Text)
 	}
 	return s.String()
 }

@@ -110,6 +110,18 @@ func Video(r *prog.Recorder, in VideoInputs, p VideoParams, o VideoOptions) Vide
 	return y
 }
 
+// Gated records what a block adds of a layer: x + tanh(alpha) layer(x), x being [B,L,C] and alpha [C]. With back, [C] too,
+// a second pass of the same layer reads the result y of the first from its end to its beginning, and the output is
+// y + tanh(back) reverse(layer(reverse(y))): each token then sees all others, which is for bidirectional tasks alone, of
+// rows that are one document each. back is nil in a language model.
+func Gated(r *prog.Recorder, x, alpha, back *prog.Tensor, layer func(x *prog.Tensor) *prog.Tensor) *prog.Tensor {
+	y := op.TanhGate(r, x, layer(x), alpha)
+	if back == nil {
+		return y
+	}
+	return op.TanhGate(r, y, op.Reverse(r, layer(op.Reverse(r, y))), back)
+}
+
 // NormBound is the largest |z| that a normaliser of n channels can make, whatever its input and eps: sqrt(n-1), where a
 // value is over a root that counts its own square; (n-1)/sqrt(n) in exact arithmetic.
 func NormBound(n int) float64 { return math.Sqrt(float64(max(n, 2) - 1)) }

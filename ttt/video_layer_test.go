@@ -2,6 +2,7 @@ package ttt_test
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -84,14 +85,90 @@ func TestVideoGradient(t *testing.T) {
 	}
 }
 
-// A second pass reads the first one's output backwards, with the same parameters.
+// A block's gates, and its second pass, which reads the first one's output backwards with the same parameters.
 func TestVideoGradientOfTwoPasses(t *testing.T) {
-	s := videoShape{1, 4, 3, false, true}
-	videoGradients(t, s, []uint32{0, 1, 2, 3, 4}, 1, func(r *prog.Recorder, in ttt.VideoInputs, p ttt.VideoParams) *prog.Tensor {
-		y := op.Add(r, in.X, ttt.Video(r, in, p, s.options()).Out)
-		in.X = op.Reverse(r, y)
-		return op.Add(r, y, op.Reverse(r, ttt.Video(r, in, p, s.options()).Out))
-	})
+	for _, s := range []videoShape{{1, 4, 3, false, true}, {1, 4, 3, true, true}, {2, 4, 3, false, false}} {
+		videoGradients(t, s, []uint32{0, 1, 2, 3, 4}, 1, func(r *prog.Recorder, in ttt.VideoInputs, p ttt.VideoParams) *prog.Tensor {
+			// The layer's own parameters of this shape stand for the gates, so that their gradients are checked as well.
+			return ttt.Gated(r, in.X, p.PostB, p.BO, func(x *prog.Tensor) *prog.Tensor {
+				in.X = x
+				return ttt.Video(r, in, p, s.options()).Out
+			})
+		})
+	}
+}
+
+// What a block with a second pass makes of a row is what its layer makes of the row and of the turned row, one after the
+// other; without one it is the first pass alone, in which a causal layer sees nothing of a token's future.
+func TestVideoTwoPasses(t *testing.T) {
+	for _, s := range []videoShape{{2, 8, 4, false, true}, {1, 8, 4, true, true}, {1, 8, 4, false, false}} {
+		t.Run(fmt.Sprintf("%+v", s), func(t *testing.T) {
+			gputest.Each(t, func(t *testing.T, ex prog.Executor) { videoTwoPasses(t, ex, s) })
+		})
+	}
+}
+
+func videoTwoPasses(t *testing.T, ex prog.Executor, s videoShape) {
+	const l = 11
+	c := s.h * s.f
+	m := newVideoModel(t, ex, s)
+	a := prog.NewArena("gates")
+	alpha, back := a.Add("alpha", prog.F32, c), a.Add("back", prog.F32, c)
+	gates := [2][]float32{make([]float32, c), make([]float32, c)}
+	for i := range c {
+		gates[0][i], gates[1][i] = 0.1+0.02*float32(i), 0.4-0.03*float32(i)
+	}
+	m.must(ex.Write(alpha, gates[0]))
+	m.must(ex.Write(back, gates[1]))
+	t.Cleanup(func() { ex.Free(a) })
+	layer := m.program(l, 0, false, false)
+	x := normals(l * c)
+	// What the layer makes of x, gated by g, in float64 but for the layer.
+	add := func(x []float32, g []float32) []float32 {
+		y := layer.read(x, upTo(0, l)...)
+		for i := range y {
+			y[i] = float32(float64(x[i]) + math.Tanh(float64(g[i%c]))*float64(y[i]))
+		}
+		return y
+	}
+	turn := func(x []float32) []float32 {
+		y := make([]float32, len(x))
+		for i := range l {
+			copy(y[i*c:], x[(l-1-i)*c:(l-i)*c])
+		}
+		return y
+	}
+	first := add(x, gates[0])
+	both := turn(add(turn(first), gates[1]))
+	for _, w := range []struct {
+		name string
+		back *prog.Tensor
+		want []float32
+	}{{"one pass", nil, first}, {"two passes", back, both}} {
+		p, err := prog.Record(w.name, func(r *prog.Recorder) {
+			in := layer.in
+			layer.y.Out = r.Keep(ttt.Gated(r, in.X, alpha, w.back, func(x *prog.Tensor) *prog.Tensor {
+				in.X = x
+				return ttt.Video(r, in, m.layer(), s.options()).Out
+			}))
+		})
+		m.must(err)
+		run, err := ex.Load(p)
+		m.must(err)
+		gated := &videoRun{m: m, in: layer.in, inputs: layer.inputs, run: run, y: layer.y}
+		got := gated.read(x, upTo(0, l)...)
+		check.Within(t, w.name, got, w.want, 1e-5)
+		if w.back == nil {
+			run.Close()
+			continue
+		}
+		// The first token has seen the last one.
+		x[len(x)-1]++
+		if slices.Equal(gated.read(x, upTo(0, l)...)[:c], got[:c]) {
+			t.Error("the second pass does not show the first token what comes last")
+		}
+		run.Close()
+	}
 }
 
 // videoModel is a layer's parameters and the state of a row on an executor; its programs share them.

@@ -291,6 +291,11 @@ export class App {
     return this.client.request("metrics", { run: id });
   }
 
+  /** norms brings what a kept run's normalisers did. @param {string} id */
+  norms(id) {
+    return this.client.request("norms", { run: id });
+  }
+
   /** dismiss takes the failure panel away. */
   dismiss() {
     this.trouble = null;

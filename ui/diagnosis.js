@@ -2,7 +2,7 @@
 // The diagnosis of the open run: one cause in plain words, every hypothesis with what was measured, and the tables of what
 // goes into the normaliser and what comes out.
 import { h, help, icon, put } from "./dom.js";
-import { count, plural } from "./format.js";
+import { count } from "./format.js";
 import { breaches, brief, print } from "./norms.js";
 
 /** @typedef {import("./app.js").App} App */
@@ -112,7 +112,7 @@ export function createDiagnosis(app, card, tables, fault) {
 function tally(all) {
   const n = (/** @type {string} */ v) => all.filter((x) => x.verdict === v).length;
   const open = n("undecidable");
-  return `${plural(all.length, "hypothesis").replace("hypothesiss", "hypotheses")} tested: ${n("supported")} supported, ${n("refuted")} refuted${open > 0 ? `, ${open} undecidable` : ""}.`;
+  return `${all.length} ${all.length === 1 ? "hypothesis" : "hypotheses"} tested: ${n("supported")} supported, ${n("refuted")} refuted${open > 0 ? `, ${open} undecidable` : ""}.`;
 }
 
 /** @param {Hypothesis} x */

@@ -2,8 +2,9 @@
 // What is being trained, whether it goes well, and what to try next: two lines over the charts.
 
 import { $, h, icon, put } from "./dom.js";
-import { bytes, count, duration, loss, parameters } from "./format.js";
+import { bytes, count, duration, loss } from "./format.js";
 import { isSound } from "./fields.js";
+import { kind, tttLayers } from "./kind.js";
 import { judge, likeness } from "./verdict.js";
 import { sourceName } from "./rail.js";
 
@@ -53,18 +54,19 @@ export function createHeadline(app) {
             { label: "Download", act: () => void app.download(run.id) },
           ]);
         }
-        return say(null, `Press Start: ${model(settings.get("model.ttt_layer_type"), app.description?.parameters)} learns ${aim(app, (k) => settings.get(k))}.`, promise(app), long(app) ? [{ label: "Use the tiny model", id: "use-tiny", act: () => settings.preset("tiny") }] : []);
+        return say(null, `Press Start: ${kind((k) => settings.get(k), app.description?.parameters)} learns ${aim(app, (k) => settings.get(k))}.`, promise(app), long(app) ? [{ label: "Use the tiny model", id: "use-tiny", act: () => settings.preset("tiny") }] : []);
     }
     if (!run) return;
     const get = (/** @type {string} */ k) => run.config[k];
     const sound = isSound(get);
-    const what = `${capital(model(get("model.ttt_layer_type"), run.parameters))} learns ${aim(app, get)}`;
+    const what = `${capital(kind(get, run.parameters))} learns ${aim(app, get)}`;
     const now = Number.isFinite(track.smooth) ? track.smooth : (run.loss ?? NaN);
     const state = Number.isFinite(now) ? `Loss ${loss(now)} nats a byte: as if choosing among ${likeness(now)} each time; blind guessing has 256.${Number.isFinite(track.val) ? ` On unseen text ${loss(track.val)}.` : ""}` : "The first losses are on their way.";
     if (phase === "finished") {
-      return say({ tone: "done", word: "Finished" }, `${count(run.step)} steps done. Now let it ${sound ? "play: Continue, and it goes on from silence" : "write: begin a text, and it goes on"}.`, `${state} Lower still: more steps, a wider model, a two-layer memory.`, [
+      const plain = get("model.ttt_layer_type") === "linear" && tttLayers(get) > 0;
+      return say({ tone: "done", word: "Finished" }, `${count(run.step)} steps done. Now let it ${sound ? "play: Continue, and it goes on from silence" : "write: begin a text, and it goes on"}.`, `${state} Lower still: more steps, a wider model${plain ? ", a two-layer memory" : tttLayers(get) === 0 ? ", layers that learn while they read" : ""}.`, [
         { label: `Train ${count(Math.max(100, run.steps))} more`, act: () => void app.more(Math.max(100, run.steps)), id: "more" },
-        ...(get("model.ttt_layer_type") === "linear" ? [{ label: "Try TTT-MLP", act: () => { settings.preset("mlp"); void app.start(); } }] : []),
+        ...(plain ? [{ label: "Try TTT-MLP", act: () => { settings.preset("mlp"); void app.start(); } }] : []),
         { label: "Download", act: () => void app.download(run.id) },
       ]);
     }
@@ -96,9 +98,6 @@ export function createHeadline(app) {
   render();
 }
 
-/** @param {unknown} type @param {number} [n] parameters */
-const model = (type, n) => `a ${type === "mlp" ? "TTT-MLP" : "TTT-Linear"} model${n ? ` of ${parameters(n)} parameters` : ""}`;
-
 /** @param {string} s */
 const capital = (s) => s.charAt(0).toUpperCase() + s.slice(1);
 
@@ -124,5 +123,5 @@ function promise(app) {
   const file = String(get("data.file") ?? "");
   const size = file ? app.texts.get(file) : Number(get("data.story_bytes"));
   const time = d && d.seconds > 0 ? ` About ${duration(d.seconds * Number(get("train.steps")))} here.` : "";
-  return `It reads ${size ? `${bytes(size)} of ` : ""}${sourceName(app)}, ${isSound(get) ? "sample by sample" : "byte by byte"}, and guesses each next one. The memory of its layers is a small model that learns while it reads.${time}`;
+  return `It reads ${size ? `${bytes(size)} of ` : ""}${sourceName(app)}, ${isSound(get) ? "sample by sample" : "byte by byte"}, and guesses each next one. ${tttLayers(get) === 0 ? "Attention alone: no layer learns while it reads." : "The memory of its layers is a small model that learns while it reads."}${time}`;
 }

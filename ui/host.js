@@ -15,6 +15,7 @@ import { DataError } from "./zip.js";
  * @property {LockManager | undefined} locks
  * @property {() => Promise<{ bytes: number, quota: number }>} usage
  * @property {() => number} memory bytes of Go's memory
+ * @property {string} [version] of innerloop
  */
 
 /** A tab that is being closed, or a page that is loading anew, has its locks for a moment longer. */
@@ -34,6 +35,7 @@ export class Host {
     this.storage = storage;
     this.browser = browser;
     this.memory = browser.memory;
+    this.version = browser.version ?? "";
     /** @type {((json: string) => void) | null} */
     this.go = null;
     /** @type {Request[]} requests that came before Go was there */

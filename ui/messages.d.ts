@@ -112,11 +112,11 @@ export interface SetRequest {
   };
 }
 /**
- * metrics: a kept run's curves. download: makes a kept run's files ready (the open one is saved first) and lists them. delete: for ever; an open run is closed first.
+ * metrics: a kept run's curves. norms: what its log says of its normalisers. download: makes a kept run's files ready (the open one is saved first) and lists them. delete: for ever; an open run is closed first.
  */
 export interface RunRequest {
   id: ID;
-  method: "metrics" | "download" | "delete";
+  method: "metrics" | "norms" | "download" | "delete";
   params: {
     run: RunID;
   };
@@ -160,7 +160,7 @@ export interface ImportRequest {
  */
 export interface Reply {
   id: ID;
-  result?: Hello | Description | RunResult | Runs | Metrics | Generated | Download | Diagnosis | Empty;
+  result?: Hello | Description | RunResult | Runs | Metrics | PastNorms | Generated | Download | Diagnosis | Empty;
   error?: Failure;
 }
 export interface Hello {
@@ -239,6 +239,13 @@ export interface Failure {
    * The step of the checkpoint that is kept, or -1.
    */
   checkpoint: number;
+  /**
+   * Where the first value that is not finite came from, in lines as the command line prints them: step, place, operation, what it wrote or what was given, what it read.
+   */
+  origin?: {
+    what: "step" | "place" | "operation" | "wrote" | "given" | "read";
+    text: string;
+  }[];
 }
 export interface RunResult {
   run: Run;
@@ -284,6 +291,44 @@ export interface Metrics {
   tokensPerSecond: Column;
   valStep: Column;
   valLoss: Column;
+}
+/**
+ * What a run's log says of its normalisers: columns of equal length, a row a step, each the worst of all layers and heads as in a norms event.
+ */
+export interface PastNorms {
+  run: RunID;
+  /**
+   * Numbers of the blocks.
+   */
+  layers: Count[];
+  heads: Count;
+  /**
+   * Of |z|.
+   */
+  bound: number;
+  /**
+   * Where another fault was put in, or with an empty name taken out.
+   */
+  faults: {
+    step: Count;
+    fault: string;
+  }[];
+  step: Column;
+  eps: Column;
+  stdMin: Column;
+  stdMean: Column;
+  small: Column;
+  maxZ: Column;
+  gain: Column;
+  xvMin: Column;
+  xvMax: Column;
+  xkMin: Column;
+  xkMax: Column;
+  outMin: Column;
+  outMax: Column;
+  keyMin: Column;
+  keyMax: Column;
+  nonFinite: Column;
 }
 export interface Generated {
   tokens: Count;

@@ -9,7 +9,7 @@ declare module "innerloop:gpu" {
 }
 
 declare module "innerloop:assets" {
-  /** Addresses of what the site has, "" for what it has not, and the size of the program. */
-  const assets: { worker: string; wasm: string; wasmBytes: number; texts: { opticks: string } };
+  /** Addresses of what the site has, "" for what it has not, the size of the program, and which innerloop it is. */
+  const assets: { worker: string; wasm: string; wasmBytes: number; version: string; texts: { opticks: string } };
   export default assets;
 }

@@ -3,6 +3,7 @@
 import { Column } from "./columns.js";
 
 /** @typedef {import("./client.js").Events["norms"]} NormsData */
+/** @typedef {import("./messages.d.ts").PastNorms} PastNorms */
 /** @typedef {{ sign: string, what: string }} Breach of an invariant */
 /** @typedef {{ step: number, label: string }} Mark */
 
@@ -100,6 +101,7 @@ export class NormHistory {
     this.#stride = 1;
     this.#open = 0;
     this.#eps = NaN;
+    this.#fault = "";
   }
 
   /** own says whether cells have a history of their own. */
@@ -115,20 +117,44 @@ export class NormHistory {
     this.#mark(d, fault);
     this.bound = d.bound;
     this.#fill(d);
+    this.#append(d.step);
+  }
+
+  /**
+   * load takes what a run's log has, in place of what there was: the worst of all heads, and none of a head by itself.
+   * @param {PastNorms} past
+   */
+  load(past) {
+    this.#begin(past, `${past.layers} ${past.heads}`);
+    this.bound = past.bound;
+    let fault = "";
+    let change = 0;
+    past.step.forEach((step, i) => {
+      while (change < past.faults.length && past.faults[change].step <= step) ({ fault } = past.faults[change++]);
+      this.#mark({ step, eps: past.eps[i] }, fault);
+      this.#row.fill(NaN);
+      PROBES.forEach((name, p) => (this.#row[p] = past[name][i]));
+      this.#append(step);
+    });
+  }
+
+  // The row of a step, after the others.
+  /** @param {number} step */
+  #append(step) {
     const { length } = this.step;
     if (length > 0 && this.#open < this.#stride) {
       this.#merge(length - 1, this.#row, 0);
-      this.step.data[length - 1] = d.step;
+      this.step.data[length - 1] = step;
       this.#open++;
       return;
     }
     if (length === this.#rows) this.#halve();
     this.#put(this.step.length, this.#row);
-    this.step.push(d.step);
+    this.step.push(step);
     this.#open = 1;
   }
 
-  /** @param {NormsData} d @param {string} layers */
+  /** @param {{ run: string, layers: number[], heads: number }} d @param {string} layers */
   #begin(d, layers) {
     this.clear();
     this.run = d.run;
@@ -140,12 +166,12 @@ export class NormHistory {
     this.#rows = Math.max(2, Math.min(MOST_ROWS, Math.floor(this.budget / this.#row.length)) & ~1);
   }
 
-  /** @param {NormsData} d @param {string} fault */
+  /** @param {{ step: number, eps: number }} d @param {string} fault */
   #mark(d, fault) {
     const { length } = this.step;
     if (length > 0 && d.eps !== this.#eps) this.marks.push({ step: d.step, label: `eps ${print(this.#eps)} → ${print(d.eps)}` });
     if (fault !== this.#fault && (length > 0 || fault)) this.marks.push({ step: d.step, label: fault ? `fault ${fault}` : "fault taken out" });
-    if (this.marks.length > MOST_MARKS) this.marks.shift();
+    this.marks.splice(0, this.marks.length - MOST_MARKS);
     this.#eps = d.eps;
     this.#fault = fault;
   }

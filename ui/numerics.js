@@ -127,18 +127,42 @@ export function createNumerics(app, root) {
   app.on("ready", buildFaults);
   app.on("change", refresh);
   app.on("settings", refresh);
+  /** The run that the history is of, or "". */
+  let of = "";
+  /** Probes that came while the run's log was read; null: it is not. @type {{ d: NormsData, fault: string }[] | null} */
+  let early = null;
+  const restore = async (/** @type {string} */ run) => {
+    /** @type {{ d: NormsData, fault: string }[]} */
+    const mine = [];
+    early = mine;
+    try {
+      const past = await app.norms(run);
+      if (early === mine && past.step.length > 0) history.load(past);
+    } catch (e) {
+      app.notify({ id: "norms", tone: "warn", title: "The history of the normalisers could not be read", text: String(/** @type {any} */ (e)?.message ?? e) });
+    }
+    if (early !== mine) return; // another run is shown by now
+    for (const x of mine) history.add(x.d, x.fault);
+    early = null;
+    paint();
+  };
   app.on("run", ({ truncate }) => {
+    const { run } = app;
     if (truncate >= 0) history.truncate(truncate);
-    else if (last?.run !== app.run?.id) {
+    else if (of !== (run?.id ?? "")) {
+      of = run?.id ?? "";
       last = null;
+      early = null;
       history.clear();
+      if (run && run.step > 0 && run.config["model.variant"] === "video") void restore(of);
     }
     refresh();
   });
   app.client.on("norms", (d) => {
     if (d.run !== app.run?.id) return;
     last = d;
-    history.add(d, fault());
+    if (early) early.push({ d, fault: fault() });
+    else history.add(d, fault());
     paint();
   });
   buildFaults();
@@ -221,7 +245,8 @@ function createHistory(history, name) {
       of = called;
       for (const { series, figure, worst, own } of parts) {
         history.read(series, -1, worst);
-        history.read(series, cell, own);
+        if (of) history.read(series, cell, own);
+        else own.truncate(0);
         if (series.axis !== "zero") {
           const log = series.axis === "log" ? !negative(worst) : decades(worst);
           if (log !== (figure.plot.axes.log ?? false)) figure.plot.log(log);

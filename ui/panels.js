@@ -58,6 +58,7 @@ export function createFailure(app, rail) {
       h("div", { class: "head" }, icon("bad"), h("h2", {}, f.code === "needs-text" && text ? "This is another text" : kind.what), h("span", { class: "where" }, f.step > 0 ? `step ${count(f.step)}` : title), h("button", { type: "button", class: "quiet close", "aria-label": "Close", hidden: app.phase === "broken", onclick: () => app.dismiss() }, icon("close"))),
       h("p", { class: "message" }, f.message),
       h("p", {}, kind.advice, " ", kept),
+      f.origin ? origin(f.origin) : null,
       h(
         "div",
         { class: "row" },
@@ -77,6 +78,12 @@ export function createFailure(app, rail) {
       h("details", {}, h("summary", {}, "Details"), h("pre", { tabIndex: 0 }, details)),
     );
   });
+}
+
+/** origin is where the first value that is not finite came from. @param {NonNullable<Failure["origin"]>} lines */
+function origin(lines) {
+  const rows = lines.map(({ what, text }) => h("div", {}, h("dt", {}, what), h("dd", {}, text)));
+  return h("details", { id: "origin", open: true }, h("summary", {}, "Where it began, and the values that went in"), h("div", { class: "lines", role: "region", tabIndex: 0, "aria-label": "Where it began" }, h("dl", {}, ...rows)));
 }
 
 /** @param {App} app @param {() => void} goOn */

@@ -144,7 +144,7 @@ async function main() {
   /** @type {WebAssembly.Instance | null} */
   let instance = null;
   host = new Host(files, storage, {
-    send, locks: navigator.locks, usage: () => usage(root, storage, navigator.storage),
+    send, version: assets.version, locks: navigator.locks, usage: () => usage(root, storage, navigator.storage),
     memory: () => /** @type {WebAssembly.Memory | undefined} */ (instance?.exports.mem)?.buffer.byteLength ?? 0,
   });
   for (const q of early.splice(0)) void host.handle(q);

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
-	"runtime/debug"
 	"time"
 
 	"innerloop/gpu"
@@ -74,15 +73,7 @@ func (s *Session) hello(p helloParams) (any, error) {
 	if err := s.calibrate(); err != nil {
 		return nil, fail(codeDevice, err)
 	}
-	version := "devel"
-	if b, ok := debug.ReadBuildInfo(); ok {
-		for _, v := range b.Settings {
-			if v.Key == "vcs.revision" {
-				version = v.Value[:min(12, len(v.Value))]
-			}
-		}
-	}
-	return helloResult{version, s.about, s.host.Storage(), train.Flat(defaults()), faults()}, nil
+	return helloResult{s.version, s.about, s.host.Storage(), train.Flat(defaults()), faults()}, nil
 }
 
 // defaults is the run that the page offers.

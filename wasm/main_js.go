@@ -118,6 +118,9 @@ func main() {
 	time.AfterFunc(time.Second, reserve) // once the page is up
 	b := newBrowser()
 	s := NewSession(b, "/")
+	if v := b.host.Get("version"); v.Type() == js.TypeString && v.String() != "" {
+		s.version = v.String()
+	}
 	b.host.Set("receive", js.FuncOf(func(_ js.Value, a []js.Value) any {
 		s.Receive([]byte(a[0].String()))
 		return nil

@@ -77,6 +77,8 @@ type failure struct {
 	Step       int    `json:"step"`
 	Checkpoint int    `json:"checkpoint"` // the step of the one that is kept; -1: none
 
+	Origin []train.Detail `json:"origin,omitempty"` // of the first value that is not finite
+
 	err error
 }
 
@@ -136,6 +138,9 @@ func asFailure(err error) *failure {
 	switch {
 	case errors.As(err, &bad):
 		g.Code, g.Step = codeNonFinite, bad.Step
+		if bad.Origin != nil {
+			g.Origin = bad.Origin.List()
+		}
 	case errors.Is(err, gpu.ErrLost):
 		g.Code = codeLost
 	case errors.Is(err, gpu.ErrOutOfMemory):

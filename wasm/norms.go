@@ -1,6 +1,9 @@
 package main
 
 import (
+	"path/filepath"
+	"slices"
+
 	"innerloop/lab"
 	"innerloop/model"
 	"innerloop/train"
@@ -16,7 +19,19 @@ type normsData struct {
 	Bound  float64 `json:"bound"` // of |z|
 }
 
-// sendNorms tells the page what the normalisers did in the last step, if the model has any.
+// probesOf are the columns of a head, or of the worst of several.
+func probesOf(s model.NormStats) map[string]float64 {
+	return map[string]float64{
+		"stdMin": s.Std.Min, "stdMean": s.Std.Mean, "small": s.Small, "maxZ": s.MaxZ, "gain": s.Gain,
+		"xvMin": s.XV.Min, "xvMax": s.XV.Max, "xkMin": s.XK.Min, "xkMax": s.XK.Max, "outMin": s.Out.Min, "outMax": s.Out.Max,
+		"keyMin": s.KeyMin, "keyMax": s.KeyMax, "nonFinite": float64(s.NonFinite),
+	}
+}
+
+// leastIsWorst are the columns of which the least value is the worst.
+var leastIsWorst = map[string]bool{"stdMin": true, "stdMean": true, "xvMin": true, "xkMin": true, "outMin": true, "keyMin": true}
+
+// sendNorms tells the page what the normalisers did in the last step, if the model has any, and logs it now and then.
 func (o *openRun) sendNorms() error {
 	list, err := o.run.Norms()
 	if err != nil || len(list) == 0 {
@@ -28,15 +43,109 @@ func (o *openRun) sendNorms() error {
 		if s.Head == 0 {
 			d.Layers = append(d.Layers, s.Layer)
 		}
-		for name, v := range map[string]float64{
-			"stdMin": s.Std.Min, "stdMean": s.Std.Mean, "small": s.Small, "maxZ": s.MaxZ, "gain": s.Gain,
-			"xvMin": s.XV.Min, "xvMax": s.XV.Max, "xkMin": s.XK.Min, "xkMax": s.XK.Max, "outMin": s.Out.Min, "outMax": s.Out.Max,
-			"keyMin": s.KeyMin, "keyMax": s.KeyMax, "nonFinite": float64(s.NonFinite),
-		} {
+		for name, v := range probesOf(s) {
 			columns[name] = append(columns[name], v)
 		}
 	}
 	o.s.host.Post(event{"norms", d}, columns)
+	o.norms.list, o.norms.step = list, d.Step
+	if o.norms.pace.due() {
+		start := timeNow()
+		o.logNorms()
+		o.norms.pace.spent(start)
+	}
+	return nil
+}
+
+// normLog is the log of what an open run's normalisers did.
+type normLog struct {
+	log  *train.NormLog
+	pace budget
+	list []model.NormStats // of the last step that was told
+	step int
+	kept int // the last step in the log
+}
+
+// logNorms adds the last step to the log, if it is not yet there.
+func (o *openRun) logNorms() {
+	n := &o.norms
+	if n.step <= n.kept {
+		return
+	}
+	err := n.log.Add(n.step, n.list, o.run.Config.Model.HeadDim(), o.run.Model.Fault())
+	if err == nil {
+		n.kept = n.step
+	}
+	o.logged(err)
+}
+
+// normsResult says what the columns of a run's logged normalisers are of.
+type normsResult struct {
+	Run    string      `json:"run"`
+	Layers []int       `json:"layers"`
+	Heads  int         `json:"heads"`
+	Bound  float64     `json:"bound"`
+	Faults []faultMark `json:"faults"`
+}
+
+// faultMark is a change of a run's fault.
+type faultMark struct {
+	Step  int    `json:"step"`
+	Fault string `json:"fault"`
+}
+
+// pastNorms answers a request with what a kept run's log says of its normalisers: a row a step, the worst of all layers
+// and heads.
+func (s *Session) pastNorms(q request) error {
+	p, err := decode[runParams](q)
+	if err != nil {
+		return err
+	}
+	dir, err := s.kept(p.Run)
+	if err != nil {
+		return err
+	}
+	c, err := train.Load(filepath.Join(dir, train.RunConfigFile))
+	if err != nil {
+		return fail(codeData, err)
+	}
+	d := normsResult{Run: p.Run, Layers: []int{}, Heads: c.Model.NumAttentionHeads, Faults: []faultMark{}}
+	columns := map[string][]float64{"step": {}, "eps": {}}
+	for name := range probesOf(model.NormStats{}) {
+		columns[name] = []float64{}
+	}
+	step, fault := 0, model.NoFault
+	err = train.ReadNorms(dir, func(x train.NormPoint) {
+		if !slices.Contains(d.Layers, x.Stats.Layer) {
+			d.Layers = append(d.Layers, x.Stats.Layer)
+		}
+		if x.Step < step { // of a program that did not cut the log when it went on
+			return
+		}
+		d.Bound = x.Stats.Bound
+		first := x.Step != step
+		if first {
+			step = x.Step
+			columns["step"], columns["eps"] = append(columns["step"], float64(step)), append(columns["eps"], x.Stats.Eps)
+			if x.Fault != fault {
+				fault = x.Fault
+				d.Faults = append(d.Faults, faultMark{step, string(fault)})
+			}
+		}
+		for name, v := range probesOf(x.Stats) {
+			if col := columns[name]; first {
+				columns[name] = append(col, v)
+			} else if worst := &col[len(col)-1]; leastIsWorst[name] {
+				*worst = min(*worst, v)
+			} else {
+				*worst = max(*worst, v)
+			}
+		}
+	})
+	if err != nil {
+		return fail(codeStorage, err)
+	}
+	s.host.Post(reply{ID: q.ID, Result: d}, columns)
 	return nil
 }
 

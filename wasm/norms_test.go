@@ -3,9 +3,15 @@
 package main
 
 import (
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"innerloop/lab"
+	"innerloop/model"
+	"innerloop/train"
 )
 
 // The numerics of a run: what its normalisers did comes with the steps, a change of eps acts on the next one, a fault can
@@ -61,4 +67,63 @@ func TestNumerics(t *testing.T) {
 	if got := cause(); got != lab.FutureLeak {
 		t.Errorf("future-leak: %v", got)
 	}
+}
+
+// The history of the normalisers is kept with the run: every step at which it stopped or was saved, with eps and faults,
+// and none of what came after the checkpoint that it goes on from.
+func TestNormsHistory(t *testing.T) {
+	dir := t.TempDir()
+	x := newTab(t, dir, nil)
+	c := tiny(map[string]any{"model.variant": "video", "model.block": "hybrid", "model.pre_conv": false, "train.log_every": 1})
+	id := idOf(x.ask("start", start(c, true)))
+	var told []map[string]any
+	step := func() {
+		t.Helper()
+		from := x.count()
+		x.ask("step", none)
+		x.state(from, statePaused)
+		told = append(told, x.awaitFrom(from, "norms", func(m posted) bool { return m.Event == "norms" }).Data)
+	}
+	step()
+	step()
+	x.ask("set", map[string]any{"key": "model.target_eps", "value": 0.25})
+	step()
+	x.ask("set", map[string]any{"key": "train.fault", "value": "raw-keys"})
+	step()
+	x.ask("stop", none)
+	f, err := os.OpenFile(filepath.Join(dir, runsDir, id, train.NormsFile), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// As if the tab had ended in the middle of a later step.
+	late := train.AppendNorms(nil, 9, []model.NormStats{{Layer: 0}}, 8, "")
+	if _, err := f.Write(late[:len(late)-20]); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	x = newTab(t, dir, nil)
+	x.ask("open", map[string]any{"run": id, "paused": true, "text": "", "otherText": false})
+	step()
+	past := x.ask("norms", map[string]any{"run": id})
+	if got := fmt.Sprint(past["step"], past["eps"], past["faults"], past["layers"], past["heads"]); got != "[1 2 3 4 5] [1e-05 1e-05 0.25 0.25 0.25] [map[fault:raw-keys step:4]] [0] 2" {
+		t.Errorf("the history is %s", got)
+	}
+	for i, d := range told {
+		for name, worst := range map[string]func(a, b float64) float64{"maxZ": math.Max, "gain": math.Max, "stdMin": math.Min, "small": math.Max, "xvMin": math.Min, "outMax": math.Max, "keyMax": math.Max, "nonFinite": math.Max} {
+			both := d[name].([]any)
+			want, got := worst(both[0].(float64), both[1].(float64)), past[name].([]any)[i].(float64)
+			if math.Abs(got-want) > 1e-3*math.Abs(want) {
+				t.Errorf("step %d: %s %g, the page was told %g", i+1, name, got, want)
+			}
+		}
+		if got := past["bound"].(float64); math.Abs(got-d["bound"].(float64)) > 1e-4 {
+			t.Errorf("bound %g, want %g", got, d["bound"])
+		}
+	}
+	if past := x.ask("norms", map[string]any{"run": idOf(x.ask("start", start(tiny(nil), true)))}); len(past["step"].([]any)) != 0 {
+		t.Errorf("a model without a normaliser has the history %v", past)
+	}
+	x.refused(codeData, "no such run", "norms", map[string]any{"run": "nonsense"})
 }

@@ -33,6 +33,7 @@ type openRun struct {
 	saved    int         // the step of the newest checkpoint; -1: none
 	losses   int         // of devices
 	unlogged bool        // metrics wait for room in the storage
+	norms    normLog
 	sampler  *sampler
 	probe    *probe
 	gen      *generation // the last one; nil: none
@@ -87,6 +88,7 @@ func (s *Session) load(id string, lo loadOptions) (_ *openRun, err error) {
 		save: budget{every: 5 * time.Second, share: 0.05}, sample: budget{every: 3 * time.Second, share: 0.2},
 		inner: budget{every: 2 * time.Second, share: 0.1}, memory: budget{every: time.Second, share: 1},
 		collect: budget{every: time.Second, share: 0.1},
+		norms:   normLog{pace: budget{every: time.Second, share: 0.02}},
 	}
 	now := timeNow()
 	o.save.next, o.memory.next = now.Add(2*time.Second), now
@@ -150,6 +152,10 @@ func (s *Session) load(id string, lo loadOptions) (_ *openRun, err error) {
 		return nil, fail(codeStorage, err)
 	}
 	o.last, o.eval = past.Last, past.Eval
+	if o.norms.log, err = train.OpenNorms(o.dir, o.run.Step()); err != nil {
+		return nil, fail(codeStorage, err)
+	}
+	o.norms.kept = o.run.Step()
 	if lo.text != "" {
 		if err := train.SaveConfig(o.dir, c); err != nil {
 			return nil, fail(codeStorage, err)
@@ -171,6 +177,9 @@ func (o *openRun) close() {
 	}
 	if o.log != nil {
 		o.log.Close() //nolint:errcheck // every line is written already
+	}
+	if o.norms.log != nil {
+		o.norms.log.Close() //nolint:errcheck // the same
 	}
 	o.run.Close()
 }
@@ -291,6 +300,7 @@ func (o *openRun) saveNow() error {
 	if o.saved == o.run.Step() {
 		return nil
 	}
+	o.logNorms()
 	start := timeNow()
 	_, err := o.run.Save(o.dir, o.run.Config.Train.KeepCheckpoints)
 	o.save.spent(start)

@@ -49,8 +49,9 @@ const (
 
 // Session answers the page: at most one run is open, and trains between two requests.
 type Session struct {
-	host Host
-	root string // of the files: "/" in the browser
+	host    Host
+	root    string // of the files: "/" in the browser
+	version string // of innerloop
 
 	wake chan struct{} // something is in the queue
 
@@ -70,7 +71,7 @@ type Session struct {
 
 // NewSession returns a session over the files below root.
 func NewSession(host Host, root string) *Session {
-	return &Session{host: host, root: root, wake: make(chan struct{}, 1), state: stateIdle}
+	return &Session{host: host, root: root, version: "devel", wake: make(chan struct{}, 1), state: stateIdle}
 }
 
 // Receive takes a message of the page.
@@ -184,6 +185,11 @@ func (s *Session) serve(q request) {
 		return
 	case "diagnose": // has columns too
 		if err := s.diagnose(q); err != nil {
+			s.answer(q, nil, err)
+		}
+		return
+	case "norms":
+		if err := s.pastNorms(q); err != nil {
 			s.answer(q, nil, err)
 		}
 		return

@@ -811,6 +811,13 @@ func TestNonFinite(t *testing.T) {
 	if e["code"] != codeNonFinite || e["step"] != 6.0 || e["checkpoint"] != 5.0 {
 		t.Errorf("%v", e)
 	}
+	said := map[string]string{}
+	for _, l := range e["origin"].([]any) {
+		said[l.(map[string]any)["what"].(string)] = l.(map[string]any)["text"].(string)
+	}
+	if said["step"] != "6" || !strings.HasPrefix(said["place"], "micro-batch 0") || said["operation"] == "" || !strings.Contains(said["wrote"], "that are not finite") || !strings.Contains(said["read"], "begins") {
+		t.Errorf("its origin is told as %q", said)
+	}
 	from = x.count()
 	x.ask("resume", none)
 	x.state(from, stateFinished)

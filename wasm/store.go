@@ -509,7 +509,7 @@ func (s *Session) importRun(dir, name string) (string, error) {
 		if err != nil {
 			return err
 		}
-		for _, f := range []string{train.MetricsFile, model.ConfigFile, model.WeightsFile, rel} {
+		for _, f := range []string{train.MetricsFile, train.NormsFile, model.ConfigFile, model.WeightsFile, rel} {
 			if err := os.Rename(filepath.Join(dir, f), filepath.Join(to, f)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return fail(codeStorage, err)
 			}

@@ -48,11 +48,12 @@ func (a *app) evalCommand() *cobra.Command {
 		Use:   "eval --model DIR [options]",
 		Short: "Score a trained model on a text",
 		Long: `Score a model on the held-out end of a text, or with --all on the whole: consecutive windows of --seq-len bytes, each
-alone. Text, held-out part and length are by default those that the run trained with, as config.toml in its folder says.
+alone. Text, held-out part and length are by default those that the run trained with, as config.toml in its folder says;
+so are documents (data.document): where one ends, the inner state starts anew, as in training.
 
 --context N asks whether the model goes on learning with position: windows of N bytes are each read from their beginning
 with the state carried along, in pieces of --seq-len bytes, and the loss is shown against position. N may be far longer
-than what the model trained on. The windows overlap (--stride), so that every position sees almost all of the text, and
+than what the model trained on, and the ends of documents are read as any other text. The windows overlap (--stride), so that every position sees almost all of the text, and
 positions differ in what was read before.
 
 Tokens are bytes, so the loss in nats a token divided by ln 2 is bits a byte. That also holds for a model with a larger
@@ -155,7 +156,8 @@ func (a *app) eval(c *cobra.Command, f evalFlags) error {
 		return a.evalContext(dev, m, part, f, cfg.Train.BatchSize, r)
 	}
 	l := cfg.Train.SeqLen
-	step, err := model.NewEvalStep(m, min(cfg.Train.BatchSize, part.Windows(l)), l, false)
+	docs := part.Documents(cfg.Data.Document)
+	step, err := train.NewScorer(m, docs, min(cfg.Train.BatchSize, part.Windows(l)), l)
 	if err != nil {
 		return err
 	}
@@ -165,7 +167,7 @@ func (a *app) eval(c *cobra.Command, f evalFlags) error {
 		return err
 	}
 	defer run.Close()
-	sum, n, err := train.Score(context.Background(), dev, step, run, part, l)
+	sum, n, err := train.Score(context.Background(), dev, step, run, part, docs, l)
 	if err != nil {
 		return err
 	}

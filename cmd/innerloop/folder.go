@@ -26,7 +26,7 @@ type folder struct {
 	metrics *train.Log
 	step    int              // that the run goes on after
 	events  *train.EventFile // nil: nothing was recorded yet
-	norms   []byte           // reused
+	norms   *train.NormLog
 }
 
 // newName is a folder for a run without --out: runs/book-20060102-150405, the time being t's.
@@ -131,6 +131,9 @@ func (f *folder) open(after int) (train.Past, error) {
 		return p, failf(exitOutput, "%s: %w", filepath.Join(f.dir, metricsFile), cause(err))
 	}
 	f.metrics = l
+	if f.norms, err = train.OpenNorms(f.dir, after); err != nil {
+		return p, failf(exitOutput, "%s: %w", filepath.Join(f.dir, train.NormsFile), cause(err))
+	}
 	return p, nil
 }
 
@@ -188,19 +191,9 @@ func (f *folder) scalars(step int, values ...train.Scalar) error {
 }
 
 // logNorms adds what the normalisers did in a step to the run's log of them.
-func (f *folder) logNorms(step int, list []model.NormStats, headDim int) error {
-	if len(list) == 0 {
-		return nil
-	}
-	path := filepath.Join(f.dir, train.NormsFile)
-	w, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
-	if err != nil {
-		return failf(exitOutput, "%s: %w", path, cause(err))
-	}
-	f.norms = train.AppendNorms(f.norms[:0], step, list, headDim)
-	_, err = w.Write(f.norms)
-	if err := errors.Join(err, w.Close()); err != nil {
-		return failf(exitOutput, "%s: %w", path, cause(err))
+func (f *folder) logNorms(step int, list []model.NormStats, headDim int, fault model.Fault) error {
+	if err := f.norms.Add(step, list, headDim, fault); err != nil {
+		return failf(exitOutput, "%s: %w", filepath.Join(f.dir, train.NormsFile), cause(err))
 	}
 	return nil
 }
@@ -210,6 +203,9 @@ func (f *folder) close() error {
 	var errs []error
 	if f.metrics != nil {
 		errs = append(errs, f.metrics.Close())
+	}
+	if f.norms != nil {
+		errs = append(errs, f.norms.Close())
 	}
 	if f.events != nil {
 		errs = append(errs, f.events.Close())

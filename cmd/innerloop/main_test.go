@@ -97,7 +97,7 @@ func TestGuard(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := model.NewEvalStep(m, 2, 16, false)
+	s, err := model.NewEvalStep(m, 2, 16, model.EvalOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,7 +64,7 @@ func (r *report) Steps(steps []train.Step, seconds float64) error {
 	if err != nil {
 		return err
 	}
-	if err := r.out.logNorms(now.Step, norms, r.run.Config.Model.HeadDim()); err != nil {
+	if err := r.out.logNorms(now.Step, norms, r.run.Config.Model.HeadDim(), r.run.Model.Fault()); err != nil {
 		return err
 	}
 	r.last = now

@@ -312,6 +312,7 @@ func nonFinite(t *testing.T, b *chromium.Browser) {
 	p.saves()
 	p.spoil()
 	p.says("#failure", "The numbers ran away", "not finite", "the step's update was not made", "Halve the learning rate and go on", "The checkpoint of step", "is kept")
+	tells(t, p.origin(), `place micro-batch 0, outside the layers`, `given model\.embed_tokens\.weight \[256 16\]: \[0,0\] is NaN, the first of 4096 of 4096 that are not finite`)
 	at := p.step()
 	p.Click("#halve-lr")
 	p.after(60*time.Second, at+10)

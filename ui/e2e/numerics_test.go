@@ -40,6 +40,7 @@ func TestNumerics(t *testing.T) {
 	p.ready()
 	p.Click("#start")
 	p.after(90*time.Second, 3)
+	p.says("#headline-title", "A hybrid model", "TTT-Linear in all 2 layers")
 	p.Click("#tab-numerics")
 	p.Until(30*time.Second, `document.querySelectorAll("#norms [data-cell]").length === 4`)
 	p.Until(30*time.Second, `/^\d.*%$/.test(document.querySelector('[data-cell="3"] .heat-value').textContent)`)
@@ -99,6 +100,26 @@ func TestNumerics(t *testing.T) {
 	p.diagnosed("healthy")
 	p.norms(`d.maxZ.every((z) => z <= d.bound * 1.0001)`)
 	p.Until(20*time.Second, `document.querySelectorAll("#norms .broken").length === 0`)
+
+	// The history outlives the page.
+	p.Click("#pause")
+	p.phase(30*time.Second, "paused")
+	at := p.step()
+	p.Reload()
+	p.phase(60*time.Second, "paused")
+	p.Click("#tab-numerics")
+	for _, mark := range []string{"eps 0.5 → 1e-8", "fault std-aliased", "fault taken out"} {
+		p.Until(20*time.Second, fmt.Sprintf(`document.querySelector("#norm-marks").textContent.includes(%q)`, mark))
+	}
+	p.Until(20*time.Second, fmt.Sprintf(`[...document.querySelectorAll("#norm-history .chart-canvas")].some((c) => c.ariaLabel.includes("|z| / bound, worst of all heads") && c.ariaLabel.replace(/(\d)\D(?=\d{3}\b)/g, "$1").includes("at step %d,"))`, at))
+	past := ask[struct{ Step, MaxZ []float64 }](p, "norms", map[string]any{"run": p.runID()})
+	if n := len(past.Step); n < 5 || past.Step[n-1] != float64(at) || len(past.MaxZ) != n {
+		t.Errorf("the history has the steps %v, the run is at %d", past.Step, at)
+	}
+	p.Click("#step")
+	p.norms(fmt.Sprintf(`d.step === %d`, at+1))
+	p.Until(20*time.Second, `document.querySelector("#norm-marks").textContent.includes("fault std-aliased")`)
+	p.audit("numerics, a history that was read")
 }
 
 // shoot makes pictures in the folder INNERLOOP_SCREENSHOTS, if it names one.

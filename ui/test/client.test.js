@@ -43,7 +43,7 @@ const device = { name: "GPU", backend: "webgpu", software: false, problem: "", m
 const requests = {
   hello: { device: "auto" }, describe: { config: { "train.lr": 0.1 } }, start: { config: {}, name: "", paused: false, weights: "" },
   open: { run: "run-1", paused: true, text: "", otherText: false }, pause: {}, resume: {}, step: {}, stop: {}, save: {}, runs: {}, cancel: {}, diagnose: {},
-  set: { key: "sample.prompts", value: ["a", "b"] }, metrics: { run: "run-1" }, download: { run: "run-1" }, delete: { run: "run-1" },
+  set: { key: "sample.prompts", value: ["a", "b"] }, metrics: { run: "run-1" }, norms: { run: "run-1" }, download: { run: "run-1" }, delete: { run: "run-1" },
   rename: { run: "run-1", name: "x" }, generate: { text: "a", tokens: 3, temperature: 0.5, topK: 0, seed: 1 },
 };
 

@@ -136,3 +136,18 @@ test("a full history of many steps stays within its budget, heads included", () 
   assert.equal(read(h, "norm-gain", 0).at(-1), 5000);
   assert.ok(read(h, "norm-gain", 1).every((x) => x === 1));
 });
+
+test("a history that was read goes on with what comes", () => {
+  const h = new NormHistory();
+  h.add(event(7, { run: "other" }), "raw-keys");
+  const past = { run: "r", layers: [3], heads: 2, bound: 4, faults: [{ step: 2, fault: "std-aliased" }], step: Float64Array.of(1, 2), eps: Float64Array.of(1e-5, 0.5), ...Object.fromEntries(PROBES.map((p) => [p, Float64Array.of(1, 8)])) };
+  h.load(/** @type {any} */ (past));
+  assert.deepEqual(steps(h), [1, 2]);
+  assert.deepEqual(read(h, "norm-z"), [0.25, 2]);
+  assert.ok(read(h, "norm-z", 0).every(Number.isNaN)); // the log has no heads
+  h.add(event(3, { eps: 0.5 }), "std-aliased");
+  assert.deepEqual(steps(h), [1, 2, 3]);
+  assert.deepEqual(read(h, "norm-z"), [0.25, 2, 0.5]);
+  assert.equal(read(h, "norm-z", 1)[2], 0.5);
+  assert.deepEqual(h.marks.map((m) => `${m.step} ${m.label}`), ["2 eps 1e-5 → 0.5", "2 fault std-aliased"]);
+});

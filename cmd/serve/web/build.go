@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 )
@@ -28,7 +29,7 @@ const module = "innerloop"
 //
 // Scripts of the page may import, beside npm's packages:
 //
-//	innerloop:assets     { worker, wasm, texts: { opticks } }, addresses, "" for what there is not; and wasmBytes, a size
+//	innerloop:assets     { worker, wasm, texts: { opticks } }, addresses, "" for what there is not; wasmBytes, a size; version
 //	innerloop:gpu        the function of gpu/driver.js
 //	innerloop:wasm_exec  for its effect: Go's globalThis.Go
 func Build(ctx context.Context, o Options) (*Site, error) {
@@ -43,6 +44,7 @@ func Build(ctx context.Context, o Options) (*Site, error) {
 		root:     env.root,
 		wasmExec: filepath.Join(env.GOROOT, "lib", "wasm", "wasm_exec.js"),
 		driver:   filepath.Join(env.root, "gpu", "driver.js"),
+		version:  version(ctx, env.root),
 	}
 	if err := installPackages(ctx, src.ui(), o.Log); err != nil {
 		return nil, err
@@ -128,6 +130,28 @@ func goEnv(ctx context.Context, root string) (environment, error) {
 	return e, nil
 }
 
+// version says which innerloop the page is: what git calls the state of the repository at root, else the revision that
+// this program was built of, else devel.
+func version(ctx context.Context, root string) string {
+	if out, err := command(ctx, root, nil, "git", "describe", "--always", "--dirty", "--tags"); err == nil {
+		if v := strings.TrimSpace(string(out)); v != "" {
+			return v
+		}
+	}
+	v := "devel"
+	if b, ok := debug.ReadBuildInfo(); ok {
+		if m := b.Main.Version; m != "" && m != "(devel)" {
+			v = m
+		}
+		for _, s := range b.Settings {
+			if s.Key == "vcs.revision" {
+				v = s.Value[:min(12, len(s.Value))]
+			}
+		}
+	}
+	return v
+}
+
 // hot are the packages in which calls cost a training step time, where pure Go makes it.
 var hot = []string{
 	"internal/runtime/...", "math/...", "sync/...", "github.com/viterin/...", "github.com/chewxy/...", module + "/ttt", module + "/internal/blas",
@@ -142,7 +166,7 @@ func buildWasm(ctx context.Context, root string) ([]byte, error) {
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
 	file := filepath.Join(dir, module+".wasm")
-	// Without -buildvcs=false every commit would change the file and so its name.
+	// Without -buildvcs=false every commit would change the file and so its name; the page's scripts have the version.
 	args := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-gcflags=all=-l"}
 	for _, p := range hot {
 		args = append(args, "-gcflags="+p+"=")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -22,7 +23,7 @@ func fixture(t *testing.T) *sources {
 	}
 	exec := filepath.Join(root, "wasm_exec.js")
 	edit(t, exec, func(string) string { return "globalThis.Go = class Go {};" })
-	return &sources{root: root, wasm: []byte("\x00asm\x01\x00\x00\x00"), wasmExec: exec, driver: filepath.Join(root, "gpu", "driver.js"), opticks: []byte("OPTICKS")}
+	return &sources{root: root, wasm: []byte("\x00asm\x01\x00\x00\x00"), wasmExec: exec, driver: filepath.Join(root, "gpu", "driver.js"), opticks: []byte("OPTICKS"), version: "v1.2-3"}
 }
 
 // edit changes a file of a fixture, or makes it.
@@ -62,6 +63,30 @@ func named(t *testing.T, s *Site, name, ext string) (string, string) {
 	return found[0], string(s.Assets[found[0]].Data)
 }
 
+// The version is git's where there is a repository, and never empty.
+func TestVersion(t *testing.T) {
+	dir := t.TempDir()
+	if v := version(t.Context(), dir); v == "" {
+		t.Error("no version outside a repository")
+	}
+	if _, err := exec.LookPath("git"); err != nil {
+		t.Skip(err)
+	}
+	edit(t, filepath.Join(dir, "a"), func(string) string { return "1" })
+	for _, args := range [][]string{{"init", "-q"}, {"add", "a"}, {"-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "a"}, {"tag", "v1.2"}} {
+		if _, err := command(t.Context(), dir, nil, "git", args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if v := version(t.Context(), dir); v != "v1.2" {
+		t.Errorf("version %q, want v1.2", v)
+	}
+	edit(t, filepath.Join(dir, "a"), func(string) string { return "2" })
+	if v := version(t.Context(), dir); v != "v1.2-dirty" {
+		t.Errorf("version %q, want v1.2-dirty", v)
+	}
+}
+
 func TestAssemble(t *testing.T) {
 	s := assembled(t, fixture(t))
 	mainJS, mainText := named(t, s, "main", ".js")
@@ -90,13 +115,13 @@ func TestAssemble(t *testing.T) {
 	beside := func(name string) string { return `"./` + path.Base(name) + `"` }
 	for _, want := range []string{
 		"new URL(" + beside(worker) + ",import.meta.url).href", "new URL(" + beside(wasm) + ",import.meta.url).href",
-		"new URL(" + beside(text) + ",import.meta.url).href", "import(" + beside(late) + ")", "wasmBytes:8",
+		"new URL(" + beside(text) + ",import.meta.url).href", "import(" + beside(late) + ")", "wasmBytes:8", `version:"v1.2-3"`,
 	} {
 		if !strings.Contains(mainText, want) {
 			t.Errorf("main.js lacks %s:\n%s", want, mainText)
 		}
 	}
-	for _, want := range []string{"in flight", "globalThis.Go=class", beside(wasm), `worker:""`} {
+	for _, want := range []string{"in flight", "globalThis.Go=class", beside(wasm), `worker:""`, `version:"v1.2-3"`} {
 		if !strings.Contains(workerText, want) {
 			t.Errorf("worker.js lacks %s:\n%s", want, workerText)
 		}

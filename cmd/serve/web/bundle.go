@@ -19,6 +19,7 @@ type sources struct {
 	wasmExec string // a file: Go's wasm_exec.js
 	driver   string // a file: gpu/driver.js
 	opticks  []byte // nil: there is none
+	version  string // of innerloop
 }
 
 func (src *sources) ui() string { return filepath.Join(src.root, "ui") }
@@ -43,7 +44,7 @@ func (src *sources) assemble() (*Site, error) {
 	}
 	m["innerloop:gpu"] = "export default (\n" + m["innerloop:gpu"] + "\n);\n" // the file is an expression
 
-	var as assetsModule
+	as := assetsModule{Version: src.version}
 	if as.Wasm, err = s.addHashed("innerloop.wasm", src.wasm); err != nil {
 		return nil, err
 	}
@@ -69,6 +70,7 @@ func (src *sources) assemble() (*Site, error) {
 type assetsModule struct {
 	Worker, Wasm, Opticks string
 	WasmBytes             int
+	Version               string // of innerloop
 }
 
 // module is the text. All scripts lie beside what it names, so that import.meta.url finds it wherever the site lies.
@@ -79,8 +81,8 @@ func (a assetsModule) module() string {
 		}
 		return fmt.Sprintf("new URL(%s, import.meta.url).href", quote("./"+path.Base(p)))
 	}
-	return fmt.Sprintf("export default { worker: %s, wasm: %s, wasmBytes: %d, texts: { opticks: %s } };\n",
-		at(a.Worker), at(a.Wasm), a.WasmBytes, at(a.Opticks))
+	return fmt.Sprintf("export default { worker: %s, wasm: %s, wasmBytes: %d, version: %s, texts: { opticks: %s } };\n",
+		at(a.Worker), at(a.Wasm), a.WasmBytes, quote(a.Version), at(a.Opticks))
 }
 
 func quote(s string) string {

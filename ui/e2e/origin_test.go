@@ -1,0 +1,117 @@
+//go:build !js
+
+package e2e
+
+import (
+	"fmt"
+	"math"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"innerloop/gpu/gputest/chromium"
+	"innerloop/model"
+	"innerloop/prog"
+	"innerloop/train"
+)
+
+// origin is the list that the failure panel has of where the first value that is not finite came from, a line each.
+func (p *page) origin() string {
+	p.t.Helper()
+	p.says("#failure #origin", "Where it began")
+	return chromium.JS[string](p.Tab, `[...document.querySelectorAll("#origin dl > div")].map((d) => d.querySelector("dt").innerText + " " + d.querySelector("dd").innerText).join("\n")`)
+}
+
+// tells checks that a list has a line for each pattern.
+func tells(t *testing.T, list string, patterns ...string) {
+	t.Helper()
+	for _, p := range patterns {
+		if !regexp.MustCompile("(?m)^" + p + "$").MatchString(list) {
+			t.Errorf("the origin lacks %s:\n%s", p, list)
+		}
+	}
+}
+
+// Where numbers run away, the page names step, micro-batch, layer, operation, tensor and index, and what was read; the
+// last good checkpoint is kept, and the run goes on from it.
+func TestOrigin(t *testing.T) {
+	b := browse(t, options{limit: 6 * time.Minute})
+	t.Run("steps that are too large", func(t *testing.T) {
+		p := part(t, b, "/?debug"+tiny+"&train.steps=100000&train.eval_every=0&sample.prompts=%5B%5D", options{})
+		p.ready()
+		p.Click("#start")
+		p.after(60*time.Second, 5)
+		p.Click("#pause")
+		p.phase(30*time.Second, "paused")
+		kept := p.step()
+		ask[any](p, "set", map[string]any{"key": "train.clip", "value": 0})
+		ask[any](p, "set", map[string]any{"key": "train.lr", "value": 1000})
+		p.Click("#resume")
+		p.phase(60*time.Second, "failed")
+		p.says("#failure", "The numbers ran away", fmt.Sprintf("The checkpoint of step %d is kept", kept))
+		tells(t, p.origin(), `step \d+`, `place micro-batch 0, .+`, `operation [a-z_]+\(.+\)`,
+			`wrote .+: \[[0-9,]+\] is (NaN|\+Inf|-Inf), the first of \d+ of \d+ that are not finite`, `read .+ begins .+`)
+		p.audit("where numbers that ran away began")
+		ask[any](p, "set", map[string]any{"key": "train.lr", "value": 0.003})
+		ask[any](p, "set", map[string]any{"key": "train.clip", "value": 1})
+		p.Click("#go-on")
+		p.Until(30*time.Second, fmt.Sprintf(`crossed.some((m) => m.event === "state" && m.data.state === "loading" && m.data.run?.step === %d)`, kept))
+		p.after(60*time.Second, kept+20)
+		p.silent("#failure")
+	})
+	t.Run("a weight", func(t *testing.T) {
+		const name, at = "model.layers.1.mlp.up_proj.weight", 19 // [1,3] of [24,16]
+		p := part(t, b, "/?debug"+tiny, options{})
+		p.ready()
+		p.Do(chromedp.SetUploadFiles(chromedp.CSS("#upload-files"), damaged(t, name, at), chromedp.NodeReady))
+		p.phase(60*time.Second, "paused")
+		p.Click("#resume")
+		p.phase(60*time.Second, "failed")
+		p.says("#failure", "before the step, parameter "+name+"[1,3] is NaN")
+		list := p.origin()
+		tells(t, list, "step 1", "place micro-batch 0, layer 1", `operation matmul_nt\(.+\)`,
+			`given `+name+` \[24 16\]: \[1,3\] is NaN, the first of 1 of 384 that are not finite`, `read .*`+name+` .*1 not finite.*`)
+		if out, err := exec.Command("git", "describe", "--always", "--tags").Output(); err == nil {
+			p.Click("#failure > details:last-child summary")
+			p.says("#failure pre", `"version": "`+strings.TrimSpace(string(out)))
+		}
+		if strings.Contains(p.Text("#failure"), "is kept") {
+			t.Errorf("a checkpoint is said to be kept where there was none: %s", p.Text("#failure"))
+		}
+	})
+}
+
+// damaged are the files of a model of two layers in which one element of a weight is no number.
+func damaged(t *testing.T, name string, at int) []string {
+	t.Helper()
+	c := train.Demo().Model
+	c.HiddenSize, c.IntermediateSize, c.NumHiddenLayers, c.NumAttentionHeads, c.MiniBatchSize = 16, 24, 2, 2, 4
+	m, err := model.New(c, model.ScanOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ex := prog.NewCPU[float32](1)
+	defer m.Free(ex)
+	if err := m.Init(ex, 1); err != nil {
+		t.Fatal(err)
+	}
+	w := m.Lookup(name)
+	v := make([]float32, w.Len())
+	if err := ex.Read(w, v); err != nil {
+		t.Fatal(err)
+	}
+	v[at] = float32(math.NaN())
+	if err := ex.Write(w, v); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := m.Save(ex, dir); err != nil {
+		t.Fatal(err)
+	}
+	return []string{filepath.Join(dir, model.WeightsFile), filepath.Join(dir, model.ConfigFile)}
+}
