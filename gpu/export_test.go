@@ -26,3 +26,6 @@ func (d *Device) SetTraits(software bool, rounds int) (undo func()) {
 	d.adapter.Software, d.rounds = software, rounds
 	return func() { d.adapter.Software, d.rounds = s, r }
 }
+
+// SetSource makes d compile text for the kernel of that name.
+func (d *Device) SetSource(name, text string) { d.withSource(name, text) }

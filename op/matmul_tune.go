@@ -57,7 +57,7 @@ func matmulVariants(name string, c matmulC, t prog.Traits) []prog.Variant {
 		}
 	}
 	direct := func(tm, tn int) { add(matmulDirect(name, c, t, tm, tn)) }
-	tm, tn := matmulTile(c, t)
+	tm, tn := matmulTile(name, c, t)
 	direct(tm, tn)
 	if t.Software {
 		for _, s := range [][2]int{{16, 16}, {16, 8}, {8, 16}, {8, 8}} {
@@ -78,18 +78,22 @@ func matmulVariants(name string, c matmulC, t prog.Traits) []prog.Variant {
 	return vs
 }
 
-// matmulTile gives each invocation 8 x 8 elements, the most that a GPU's registers hold, or 4 x 4 where a GPU would
-// otherwise have too few invocations to be busy: the gradient of a weight is small and its sums are long. On a CPU,
-// whose registers hold neither, loads are what costs, and 16 x 16 have the fewest; but they compile for long.
-func matmulTile(c matmulC, t prog.Traits) (tm, tn int) {
+// matmulTile is the tile that a device takes untried: 8 x 8, the most that a GPU's registers hold, or 4 x 4 where a GPU
+// would otherwise have too few invocations to be busy: the gradient of a weight is small and its sums are long. On a
+// CPU, whose registers hold neither, loads are what costs, and larger tiles have fewer of them; but they compile for
+// longer, up to half a second, which only long work is worth. What is best for long work was measured by
+// BenchmarkMatMulVariants of package gpu.
+func matmulTile(name string, c matmulC, t prog.Traits) (tm, tn int) {
 	const (
-		busy = 8192      // invocations
-		long = 100 << 20 // floating-point operations
+		busy       = 8192      // invocations
+		long, more = 24e6, 1e8 // floating-point operations
 	)
 	tm, tn = 8, 8
-	switch {
-	case t.Software && !t.ShortLoops && c.M >= 64 && c.N >= 64 && c.flops() >= long:
+	switch large := c.M >= 64 && c.N >= 64; {
+	case t.Software && !t.ShortLoops && name != "matmul_tn" && large && c.flops() >= more:
 		return 16, 16
+	case t.Software && large && c.flops() >= long:
+		return 16, 8
 	case !t.Software && c.Batch*prog.CeilDiv(c.M, 8)*prog.CeilDiv(c.N, 8) < busy:
 		tm, tn = 4, 4
 	}
