@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"innerloop/internal/blas"
 	"innerloop/prog"
 )
 
@@ -117,23 +118,14 @@ func Add(r *prog.Recorder, a, b *prog.Tensor) *prog.Tensor {
 }
 
 func addFwd[F prog.Float](_ elemC, a *prog.Args[F], _ []F, lo, hi int) {
-	x, y, out := a.F[0][lo:hi], a.F[1][lo:hi], a.F[2][lo:hi]
-	for i, v := range x {
-		out[i] = v + y[i]
-	}
+	blas.Plus(a.F[2][lo:hi], a.F[0][lo:hi], a.F[1][lo:hi])
 }
 
 func addBwd[F prog.Float](_ elemC, a *prog.Args[F], _ []F, lo, hi int) {
-	dout, da, db := a.F[0][lo:hi], a.F[1][lo:hi], a.F[2][lo:hi]
-	for i, g := range dout {
-		da[i] += g
-		db[i] += g
-	}
+	blas.Add(a.F[1][lo:hi], a.F[0][lo:hi])
+	blas.Add(a.F[2][lo:hi], a.F[0][lo:hi])
 }
 
 func addBwdOne[F prog.Float](_ elemC, a *prog.Args[F], _ []F, lo, hi int) {
-	dout, da := a.F[0][lo:hi], a.F[1][lo:hi]
-	for i, g := range dout {
-		da[i] += g
-	}
+	blas.Add(a.F[1][lo:hi], a.F[0][lo:hi])
 }
