@@ -104,6 +104,16 @@ func normGrad(dx *float32, x *float32, w *float32, grad *float32, a float32, c f
 //go:noescape
 func normGradW(dw *float32, x *float32, grad *float32, m float32, r float32, n int)
 
+// scanGrad: dq += grad + yq, dk += yk + du*w, dv -= du*w.
+//
+//go:noescape
+func scanGrad(dq *float32, dk *float32, dv *float32, grad *float32, yq *float32, yk *float32, du *float32, w *float32, n int)
+
+// addRows: dst += the sum of x[m,n] over m >= 1.
+//
+//go:noescape
+func addRows(dst *float32, x *float32, m int, n int)
+
 // dot: the scalar product.
 //
 //go:noescape
@@ -113,6 +123,11 @@ func dot(x *float32, y *float32, n int) (s float32)
 //
 //go:noescape
 func addDot(x *float32, y *float32, z *float32, n int) (s float32)
+
+// rateBack: s = sum of r*a*lr, dlr -= ti*r*a, r *= -ti*lr.
+//
+//go:noescape
+func rateBack(r *float32, a *float32, lr *float32, dlr *float32, ti float32, n int) (s float32)
 
 // normSums: the sums of w*g and of w*g*(x-m).
 //

@@ -6206,6 +6206,324 @@ end1_avx2:
 	VZEROUPPER
 	RET
 
+// func scanGrad(dq *float32, dk *float32, dv *float32, grad *float32, yq *float32, yk *float32, du *float32, w *float32, n int)
+// Requires: AVX, AVX512F, BMI2, CMOV
+TEXT ·scanGrad(SB), NOSPLIT, $0-72
+	CMPB ·level+0(SB), $0x02
+	JNE  avx2
+	MOVQ dq+0(FP), AX
+	MOVQ dk+8(FP), CX
+	MOVQ dv+16(FP), DX
+	MOVQ grad+24(FP), BX
+	MOVQ yq+32(FP), SI
+	MOVQ yk+40(FP), DI
+	MOVQ du+48(FP), R8
+	MOVQ w+56(FP), R9
+	XORQ R10, R10
+	MOVQ n+64(FP), R11
+	ANDQ $-16, R11
+	JE   rest1_avx512
+
+loop1_avx512:
+	VMOVUPS (AX)(R10*4), Z0
+	VMOVUPS (BX)(R10*4), Z1
+	VMOVUPS (SI)(R10*4), Z2
+	VADDPS  Z2, Z1, Z1
+	VADDPS  Z1, Z0, Z0
+	VMOVUPS Z0, (AX)(R10*4)
+	VMOVUPS (R8)(R10*4), Z0
+	VMOVUPS (R9)(R10*4), Z1
+	VMULPS  Z1, Z0, Z0
+	VMOVUPS (CX)(R10*4), Z1
+	VMOVUPS (DI)(R10*4), Z2
+	VADDPS  Z0, Z2, Z2
+	VADDPS  Z2, Z1, Z1
+	VMOVUPS Z1, (CX)(R10*4)
+	VMOVUPS (DX)(R10*4), Z1
+	VSUBPS  Z0, Z1, Z0
+	VMOVUPS Z0, (DX)(R10*4)
+	ADDQ    $+16, R10
+	CMPQ    R10, R11
+	JL      loop1_avx512
+
+rest1_avx512:
+	MOVQ      n+64(FP), R11
+	SUBQ      R10, R11
+	JE        end1_avx512
+	MOVL      $0x0000ffff, R12
+	BZHIL     R11, R12, R12
+	KMOVW     R12, K1
+	VMOVUPS.Z (AX)(R10*4), K1, Z0
+	VMOVUPS.Z (BX)(R10*4), K1, Z1
+	VMOVUPS.Z (SI)(R10*4), K1, Z2
+	VADDPS    Z2, Z1, Z1
+	VADDPS    Z1, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)(R10*4)
+	VMOVUPS.Z (R8)(R10*4), K1, Z0
+	VMOVUPS.Z (R9)(R10*4), K1, Z1
+	VMULPS    Z1, Z0, Z0
+	VMOVUPS.Z (CX)(R10*4), K1, Z1
+	VMOVUPS.Z (DI)(R10*4), K1, Z2
+	VADDPS    Z0, Z2, Z2
+	VADDPS    Z2, Z1, Z1
+	VMOVUPS   Z1, K1, (CX)(R10*4)
+	VMOVUPS.Z (DX)(R10*4), K1, Z1
+	VSUBPS    Z0, Z1, Z0
+	VMOVUPS   Z0, K1, (DX)(R10*4)
+
+end1_avx512:
+	VZEROUPPER
+	RET
+
+avx2:
+	MOVQ dq+0(FP), AX
+	MOVQ dk+8(FP), CX
+	MOVQ dv+16(FP), DX
+	MOVQ grad+24(FP), BX
+	MOVQ yq+32(FP), SI
+	MOVQ yk+40(FP), DI
+	MOVQ du+48(FP), R8
+	MOVQ w+56(FP), R9
+	XORQ R10, R10
+	MOVQ n+64(FP), R11
+	ANDQ $-16, R11
+	JE   rest1_avx2
+
+loop1_avx2:
+	VMOVUPS (AX)(R10*4), Y0
+	VMOVUPS (BX)(R10*4), Y1
+	VMOVUPS (SI)(R10*4), Y2
+	VADDPS  Y2, Y1, Y1
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, (AX)(R10*4)
+	VMOVUPS (R8)(R10*4), Y0
+	VMOVUPS (R9)(R10*4), Y1
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS (CX)(R10*4), Y1
+	VMOVUPS (DI)(R10*4), Y2
+	VADDPS  Y0, Y2, Y2
+	VADDPS  Y2, Y1, Y1
+	VMOVUPS Y1, (CX)(R10*4)
+	VMOVUPS (DX)(R10*4), Y1
+	VSUBPS  Y0, Y1, Y0
+	VMOVUPS Y0, (DX)(R10*4)
+	VMOVUPS 32(AX)(R10*4), Y0
+	VMOVUPS 32(BX)(R10*4), Y1
+	VMOVUPS 32(SI)(R10*4), Y2
+	VADDPS  Y2, Y1, Y1
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, 32(AX)(R10*4)
+	VMOVUPS 32(R8)(R10*4), Y0
+	VMOVUPS 32(R9)(R10*4), Y1
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS 32(CX)(R10*4), Y1
+	VMOVUPS 32(DI)(R10*4), Y2
+	VADDPS  Y0, Y2, Y2
+	VADDPS  Y2, Y1, Y1
+	VMOVUPS Y1, 32(CX)(R10*4)
+	VMOVUPS 32(DX)(R10*4), Y1
+	VSUBPS  Y0, Y1, Y0
+	VMOVUPS Y0, 32(DX)(R10*4)
+	ADDQ    $+16, R10
+	CMPQ    R10, R11
+	JL      loop1_avx2
+
+rest1_avx2:
+	MOVQ       n+64(FP), R11
+	SUBQ       R10, R11
+	JE         end1_avx2
+	MOVQ       R11, R12
+	LEAQ       laneMask<>+0(SB), R13
+	MOVQ       $0x00000008, R14
+	CMPQ       R12, R14
+	CMOVQCC    R14, R12
+	SUBQ       R12, R14
+	VMOVUPS    (R13)(R14*4), Y0
+	VMASKMOVPS (AX)(R10*4), Y0, Y1
+	VMASKMOVPS (BX)(R10*4), Y0, Y2
+	VMASKMOVPS (SI)(R10*4), Y0, Y3
+	VADDPS     Y3, Y2, Y2
+	VADDPS     Y2, Y1, Y1
+	VMASKMOVPS Y1, Y0, (AX)(R10*4)
+	VMASKMOVPS (R8)(R10*4), Y0, Y1
+	VMASKMOVPS (R9)(R10*4), Y0, Y2
+	VMULPS     Y2, Y1, Y1
+	VMASKMOVPS (CX)(R10*4), Y0, Y2
+	VMASKMOVPS (DI)(R10*4), Y0, Y3
+	VADDPS     Y1, Y3, Y3
+	VADDPS     Y3, Y2, Y2
+	VMASKMOVPS Y2, Y0, (CX)(R10*4)
+	VMASKMOVPS (DX)(R10*4), Y0, Y2
+	VSUBPS     Y1, Y2, Y1
+	VMASKMOVPS Y1, Y0, (DX)(R10*4)
+	XORQ       R12, R12
+	SUBQ       $0x00000008, R11
+	CMOVQMI    R12, R11
+	LEAQ       laneMask<>+0(SB), R12
+	MOVQ       $0x00000008, R13
+	CMPQ       R11, R13
+	CMOVQCC    R13, R11
+	SUBQ       R11, R13
+	VMOVUPS    (R12)(R13*4), Y0
+	VMASKMOVPS 32(AX)(R10*4), Y0, Y1
+	VMASKMOVPS 32(BX)(R10*4), Y0, Y2
+	VMASKMOVPS 32(SI)(R10*4), Y0, Y3
+	VADDPS     Y3, Y2, Y2
+	VADDPS     Y2, Y1, Y1
+	VMASKMOVPS Y1, Y0, 32(AX)(R10*4)
+	VMASKMOVPS 32(R8)(R10*4), Y0, Y1
+	VMASKMOVPS 32(R9)(R10*4), Y0, Y2
+	VMULPS     Y2, Y1, Y1
+	VMASKMOVPS 32(CX)(R10*4), Y0, Y2
+	VMASKMOVPS 32(DI)(R10*4), Y0, Y3
+	VADDPS     Y1, Y3, Y3
+	VADDPS     Y3, Y2, Y2
+	VMASKMOVPS Y2, Y0, 32(CX)(R10*4)
+	VMASKMOVPS 32(DX)(R10*4), Y0, Y2
+	VSUBPS     Y1, Y2, Y1
+	VMASKMOVPS Y1, Y0, 32(DX)(R10*4)
+
+end1_avx2:
+	VZEROUPPER
+	RET
+
+// func addRows(dst *float32, x *float32, m int, n int)
+// Requires: AVX, AVX512F, BMI2, CMOV
+TEXT ·addRows(SB), NOSPLIT, $0-32
+	CMPB ·level+0(SB), $0x02
+	JNE  avx2
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+24(FP), DX
+	SHLQ $0x02, DX
+	XORQ BX, BX
+	MOVQ n+24(FP), SI
+	ANDQ $-16, SI
+	JE   rest1_avx512
+
+loop1_avx512:
+	VMOVUPS (AX)(BX*4), Z0
+	MOVQ    m+16(FP), R8
+	LEAQ    (CX)(BX*4), DI
+
+row2_avx512:
+	VMOVUPS (DI), Z1
+	VADDPS  Z1, Z0, Z0
+	ADDQ    DX, DI
+	DECQ    R8
+	JNE     row2_avx512
+	VMOVUPS Z0, (AX)(BX*4)
+	ADDQ    $+16, BX
+	CMPQ    BX, SI
+	JL      loop1_avx512
+
+rest1_avx512:
+	MOVQ      n+24(FP), SI
+	SUBQ      BX, SI
+	JE        end1_avx512
+	MOVL      $0x0000ffff, DI
+	BZHIL     SI, DI, DI
+	KMOVW     DI, K1
+	VMOVUPS.Z (AX)(BX*4), K1, Z0
+	MOVQ      m+16(FP), SI
+	LEAQ      (CX)(BX*4), CX
+
+row3_avx512:
+	VMOVUPS.Z (CX), K1, Z1
+	VADDPS    Z1, Z0, Z0
+	ADDQ      DX, CX
+	DECQ      SI
+	JNE       row3_avx512
+	VMOVUPS   Z0, K1, (AX)(BX*4)
+
+end1_avx512:
+	VZEROUPPER
+	RET
+
+avx2:
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+24(FP), DX
+	SHLQ $0x02, DX
+	XORQ BX, BX
+	MOVQ n+24(FP), SI
+	ANDQ $-16, SI
+	JE   rest1_avx2
+
+loop1_avx2:
+	VMOVUPS (AX)(BX*4), Y0
+	MOVQ    m+16(FP), R8
+	LEAQ    (CX)(BX*4), DI
+
+row2_avx2:
+	VMOVUPS (DI), Y1
+	VADDPS  Y1, Y0, Y0
+	ADDQ    DX, DI
+	DECQ    R8
+	JNE     row2_avx2
+	VMOVUPS Y0, (AX)(BX*4)
+	VMOVUPS 32(AX)(BX*4), Y0
+	MOVQ    m+16(FP), R8
+	LEAQ    32(CX)(BX*4), DI
+
+row3_avx2:
+	VMOVUPS (DI), Y1
+	VADDPS  Y1, Y0, Y0
+	ADDQ    DX, DI
+	DECQ    R8
+	JNE     row3_avx2
+	VMOVUPS Y0, 32(AX)(BX*4)
+	ADDQ    $+16, BX
+	CMPQ    BX, SI
+	JL      loop1_avx2
+
+rest1_avx2:
+	MOVQ       n+24(FP), SI
+	SUBQ       BX, SI
+	JE         end1_avx2
+	MOVQ       SI, DI
+	LEAQ       laneMask<>+0(SB), R8
+	MOVQ       $0x00000008, R9
+	CMPQ       DI, R9
+	CMOVQCC    R9, DI
+	SUBQ       DI, R9
+	VMOVUPS    (R8)(R9*4), Y0
+	VMASKMOVPS (AX)(BX*4), Y0, Y1
+	MOVQ       m+16(FP), R8
+	LEAQ       (CX)(BX*4), DI
+
+row4_avx2:
+	VMASKMOVPS (DI), Y0, Y2
+	VADDPS     Y2, Y1, Y1
+	ADDQ       DX, DI
+	DECQ       R8
+	JNE        row4_avx2
+	VMASKMOVPS Y1, Y0, (AX)(BX*4)
+	XORQ       DI, DI
+	SUBQ       $0x00000008, SI
+	CMOVQMI    DI, SI
+	LEAQ       laneMask<>+0(SB), DI
+	MOVQ       $0x00000008, R8
+	CMPQ       SI, R8
+	CMOVQCC    R8, SI
+	SUBQ       SI, R8
+	VMOVUPS    (DI)(R8*4), Y0
+	VMASKMOVPS 32(AX)(BX*4), Y0, Y1
+	MOVQ       m+16(FP), SI
+	LEAQ       32(CX)(BX*4), CX
+
+row5_avx2:
+	VMASKMOVPS (CX), Y0, Y2
+	VADDPS     Y2, Y1, Y1
+	ADDQ       DX, CX
+	DECQ       SI
+	JNE        row5_avx2
+	VMASKMOVPS Y1, Y0, 32(AX)(BX*4)
+
+end1_avx2:
+	VZEROUPPER
+	RET
+
 // func dot(x *float32, y *float32, n int) (s float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, FMA3
 TEXT ·dot(SB), NOSPLIT, $0-28
@@ -6433,6 +6751,171 @@ end1_avx2:
 	VPERMILPS    $0x01, X1, X0
 	VADDPS       X0, X1, X1
 	VMOVSS       X1, s+32(FP)
+	VZEROUPPER
+	RET
+
+// func rateBack(r *float32, a *float32, lr *float32, dlr *float32, ti float32, n int) (s float32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, FMA3
+TEXT ·rateBack(SB), NOSPLIT, $0-52
+	CMPB         ·level+0(SB), $0x02
+	JNE          avx2
+	MOVQ         r+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         lr+16(FP), DX
+	MOVQ         dlr+24(FP), BX
+	VXORPS       Z0, Z0, Z0
+	VBROADCASTSS ti+32(FP), Z1
+	XORQ         SI, SI
+	MOVQ         n+40(FP), DI
+	ANDQ         $-16, DI
+	JE           rest1_avx512
+
+loop1_avx512:
+	VMOVUPS      (DX)(SI*4), Z2
+	VMOVUPS      (AX)(SI*4), Z3
+	VMOVUPS      (CX)(SI*4), Z4
+	VMULPS       Z4, Z3, Z4
+	VFMADD231PS  Z2, Z4, Z0
+	VMOVUPS      (BX)(SI*4), Z5
+	VFNMADD231PS Z1, Z4, Z5
+	VMOVUPS      Z5, (BX)(SI*4)
+	VXORPS       Z4, Z4, Z4
+	VFNMADD231PS Z1, Z2, Z4
+	VMULPS       Z4, Z3, Z2
+	VMOVUPS      Z2, (AX)(SI*4)
+	ADDQ         $+16, SI
+	CMPQ         SI, DI
+	JL           loop1_avx512
+
+rest1_avx512:
+	MOVQ         n+40(FP), DI
+	SUBQ         SI, DI
+	JE           end1_avx512
+	MOVL         $0x0000ffff, R8
+	BZHIL        DI, R8, R8
+	KMOVW        R8, K1
+	VMOVUPS.Z    (DX)(SI*4), K1, Z2
+	VMOVUPS.Z    (AX)(SI*4), K1, Z3
+	VMOVUPS.Z    (CX)(SI*4), K1, Z4
+	VMULPS       Z4, Z3, Z4
+	VFMADD231PS  Z2, Z4, Z0
+	VMOVUPS.Z    (BX)(SI*4), K1, Z5
+	VFNMADD231PS Z1, Z4, Z5
+	VMOVUPS      Z5, K1, (BX)(SI*4)
+	VXORPS       Z4, Z4, Z4
+	VFNMADD231PS Z1, Z2, Z4
+	VMULPS       Z4, Z3, Z1
+	VMOVUPS      Z1, K1, (AX)(SI*4)
+
+end1_avx512:
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y1
+	VEXTRACTF128  $0x01, Y1, X0
+	VADDPS        X0, X1, X0
+	VPERMILPS     $0x0e, X0, X1
+	VADDPS        X1, X0, X0
+	VPERMILPS     $0x01, X0, X1
+	VADDPS        X1, X0, X0
+	VMOVSS        X0, s+48(FP)
+	VZEROUPPER
+	RET
+
+avx2:
+	MOVQ         r+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         lr+16(FP), DX
+	MOVQ         dlr+24(FP), BX
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VBROADCASTSS ti+32(FP), Y2
+	XORQ         SI, SI
+	MOVQ         n+40(FP), DI
+	ANDQ         $-16, DI
+	JE           rest1_avx2
+
+loop1_avx2:
+	VMOVUPS      (DX)(SI*4), Y3
+	VMOVUPS      (AX)(SI*4), Y4
+	VMOVUPS      (CX)(SI*4), Y5
+	VMULPS       Y5, Y4, Y5
+	VFMADD231PS  Y3, Y5, Y0
+	VMOVUPS      (BX)(SI*4), Y6
+	VFNMADD231PS Y2, Y5, Y6
+	VMOVUPS      Y6, (BX)(SI*4)
+	VXORPS       Y5, Y5, Y5
+	VFNMADD231PS Y2, Y3, Y5
+	VMULPS       Y5, Y4, Y3
+	VMOVUPS      Y3, (AX)(SI*4)
+	VMOVUPS      32(DX)(SI*4), Y3
+	VMOVUPS      32(AX)(SI*4), Y4
+	VMOVUPS      32(CX)(SI*4), Y5
+	VMULPS       Y5, Y4, Y5
+	VFMADD231PS  Y3, Y5, Y1
+	VMOVUPS      32(BX)(SI*4), Y6
+	VFNMADD231PS Y2, Y5, Y6
+	VMOVUPS      Y6, 32(BX)(SI*4)
+	VXORPS       Y5, Y5, Y5
+	VFNMADD231PS Y2, Y3, Y5
+	VMULPS       Y5, Y4, Y3
+	VMOVUPS      Y3, 32(AX)(SI*4)
+	ADDQ         $+16, SI
+	CMPQ         SI, DI
+	JL           loop1_avx2
+
+rest1_avx2:
+	MOVQ         n+40(FP), DI
+	SUBQ         SI, DI
+	JE           end1_avx2
+	MOVQ         DI, R8
+	LEAQ         laneMask<>+0(SB), R9
+	MOVQ         $0x00000008, R10
+	CMPQ         R8, R10
+	CMOVQCC      R10, R8
+	SUBQ         R8, R10
+	VMOVUPS      (R9)(R10*4), Y3
+	VMASKMOVPS   (DX)(SI*4), Y3, Y4
+	VMASKMOVPS   (AX)(SI*4), Y3, Y5
+	VMASKMOVPS   (CX)(SI*4), Y3, Y6
+	VMULPS       Y6, Y5, Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VMASKMOVPS   (BX)(SI*4), Y3, Y7
+	VFNMADD231PS Y2, Y6, Y7
+	VMASKMOVPS   Y7, Y3, (BX)(SI*4)
+	VXORPS       Y6, Y6, Y6
+	VFNMADD231PS Y2, Y4, Y6
+	VMULPS       Y6, Y5, Y4
+	VMASKMOVPS   Y4, Y3, (AX)(SI*4)
+	XORQ         R8, R8
+	SUBQ         $0x00000008, DI
+	CMOVQMI      R8, DI
+	LEAQ         laneMask<>+0(SB), R8
+	MOVQ         $0x00000008, R9
+	CMPQ         DI, R9
+	CMOVQCC      R9, DI
+	SUBQ         DI, R9
+	VMOVUPS      (R8)(R9*4), Y3
+	VMASKMOVPS   32(DX)(SI*4), Y3, Y4
+	VMASKMOVPS   32(AX)(SI*4), Y3, Y5
+	VMASKMOVPS   32(CX)(SI*4), Y3, Y6
+	VMULPS       Y6, Y5, Y6
+	VFMADD231PS  Y4, Y6, Y1
+	VMASKMOVPS   32(BX)(SI*4), Y3, Y7
+	VFNMADD231PS Y2, Y6, Y7
+	VMASKMOVPS   Y7, Y3, 32(BX)(SI*4)
+	VXORPS       Y6, Y6, Y6
+	VFNMADD231PS Y2, Y4, Y6
+	VMULPS       Y6, Y5, Y2
+	VMASKMOVPS   Y2, Y3, 32(AX)(SI*4)
+
+end1_avx2:
+	VADDPS       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X1
+	VPERMILPS    $0x0e, X1, X0
+	VADDPS       X0, X1, X1
+	VPERMILPS    $0x01, X1, X0
+	VADDPS       X0, X1, X1
+	VMOVSS       X1, s+48(FP)
 	VZEROUPPER
 	RET
 

@@ -56,6 +56,15 @@ func vectors[F Float]() []vector[F] {
 		{"NormBack", none(func(v [][]F, _ F) { NormBack(v[0], v[1], v[2], v[3], v[4], v[5], 0.1) })},
 		{"InnerGrad", func(v [][]F, _ F) []F { return []F{InnerGrad(v[0], v[1], v[2], v[3], v[4], v[5], 0.1)} }},
 		{"InnerBack", none(func(v [][]F, k F) { InnerBack(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], k) })},
+		{"RateBack", func(v [][]F, k F) []F { return []F{RateBack(v[0], v[1], v[2], v[3], k)} }},
+		{"ScanGrad", none(func(v [][]F, _ F) { ScanGrad(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]) })},
+		{"AddRows", none(func(v [][]F, _ F) { // by two columns and by two rows
+			for _, n := range []int{2, len(v[0]) / 2} {
+				if n > 0 && n <= len(v[0]) {
+					AddRows(v[0][:n], v[1], len(v[1])/n)
+				}
+			}
+		})},
 		{"AdamW", none(func(v [][]F, _ F) {
 			abs(v[3])
 			AdamW(v[0], v[1], v[2], v[3], []F{0.1, 0.9, 0.1, 0.99, 0.01, 1.5, 1e-3}, 0.75, 0.01)

@@ -71,7 +71,8 @@ func (c chunk) keep(v Register) Register {
 // each makes the loop over the elements.
 func (f *fn) each(body func(c chunk)) {
 	f.labels++
-	label := func(s string) string { return fmt.Sprintf("%s%d_%s", s, f.labels, f.name) }
+	number := f.labels
+	label := func(s string) string { return fmt.Sprintf("%s%d_%s", s, number, f.name) }
 	i, full := GP64(), GP64()
 	XORQ(i, i)
 	Load(Param("n"), full)
@@ -372,6 +373,29 @@ func vectors() {
 		y := c.mul(c.sub(c.get(v("x")), k("m")), k("r"))
 		c.put(c.fma(c.get(v("dw")), c.get(v("grad")), y), v("dw"))
 	})
+	elementwise("scanGrad", "dq, dk, dv, grad, yq, yk, du, w", "", "dq += grad + yq, dk += yk + du*w, dv -= du*w", func(c chunk, v, _ named) {
+		c.put(c.add(c.get(v("dq")), c.add(c.get(v("grad")), c.get(v("yq")))), v("dq"))
+		y := c.mul(c.get(v("du")), c.get(v("w")))
+		c.put(c.add(c.get(v("dk")), c.add(c.get(v("yk")), y)), v("dk"))
+		c.put(c.sub(c.get(v("dv")), y), v("dv"))
+	})
+	define("addRows", "dst, x *float32, m, n int", "dst += the sum of x[m,n] over m >= 1", func(f *fn) {
+		dst, x, lds := ptr("dst"), ptr("x"), floats("n")
+		f.each(func(c chunk) {
+			v, p, m := c.get(dst), GP64(), Load(Param("m"), GP64())
+			LEAQ(c.mem(x), p)
+			f.labels++
+			row := fmt.Sprintf("row%d_%s", f.labels, f.name)
+			Label(row)
+			t := c.vec()
+			c.load(Mem{Base: p}, c.mask, t)
+			VADDPS(t, v, v)
+			ADDQ(lds, p)
+			DECQ(m)
+			JNE(LabelRef(row))
+			c.put(v, dst)
+		})
+	})
 }
 
 // rotated are pairs of x as complex numbers times those of t, or t's conjugates.
@@ -404,6 +428,21 @@ func sums() {
 			v := c.add(c.get(x), c.get(y))
 			c.put(v, x)
 			c.fma(t.v[c.half], v, c.get(z))
+		})
+		result(t.total(), 0)
+	})
+
+	define("rateBack", "r, a, lr, dlr *float32, ti float32, n int) (s float32", "s = sum of r*a*lr, dlr -= ti*r*a, r *= -ti*lr", func(f *fn) {
+		r, a, lr, dlr, t := ptr("r"), ptr("a"), ptr("lr"), ptr("dlr"), f.sums()
+		ti := f.scalar("ti")
+		f.each(func(c chunk) {
+			rate, y := c.get(lr), c.get(r)
+			e := c.mul(y, c.get(a))
+			c.fma(t.v[c.half], e, rate)
+			c.put(c.fnma(c.get(dlr), e, ti), dlr)
+			no := c.vec()
+			zero(no)
+			c.put(c.mul(y, c.fnma(no, rate, ti)), r)
 		})
 		result(t.total(), 0)
 	})
