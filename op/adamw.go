@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"innerloop/internal/blas"
 	"innerloop/prog"
 )
 
@@ -96,16 +97,5 @@ func adamw[F prog.Float](c adamwC, a *prog.Args[F], _ []F, lo, hi int) {
 
 // adamwRange updates elements lo to hi-1, which decay by the factor decay of theirs.
 func adamwRange[F prog.Float](a *prog.Args[F], lo, hi int, decay F) {
-	h, scale := a.F[4], a.F[5][0]
-	step, b1, r1, b2, r2 := h[hyperStep], h[hyperBeta1], h[hyperBeta1Rest], h[hyperBeta2], h[hyperBeta2Rest]
-	root, eps := h[hyperRoot], h[hyperEps]
-	g := a.F[1][lo:hi]
-	p, m, v := a.F[0][lo:hi][:len(g)], a.F[2][lo:hi][:len(g)], a.F[3][lo:hi][:len(g)]
-	for i, gi := range g {
-		gi *= scale
-		mi := b1*m[i] + r1*gi
-		vi := b2*v[i] + r2*gi*gi
-		m[i], v[i] = mi, vi
-		p[i] -= decay*p[i] + step*mi/(F(math.Sqrt(float64(vi)))*root+eps)
-	}
+	blas.AdamW(a.F[0][lo:hi], a.F[1][lo:hi], a.F[2][lo:hi], a.F[3][lo:hi], a.F[4], a.F[5][0], decay)
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"innerloop/internal/blas"
 	"innerloop/prog"
 )
 
@@ -108,15 +109,9 @@ func handOn(r *prog.Recorder, out *prog.Tensor, ts ...*prog.Tensor) {
 }
 
 func addFwd[F prog.Float](_ elemC, a *prog.Args[F], _ []F, lo, hi int) {
-	x, y, out := a.F[0][lo:hi], a.F[1][lo:hi], a.F[2][lo:hi]
-	for i, v := range x {
-		out[i] = v + y[i]
-	}
+	blas.Plus(a.F[2][lo:hi], a.F[0][lo:hi], a.F[1][lo:hi])
 }
 
 func addBwd[F prog.Float](_ elemC, a *prog.Args[F], _ []F, lo, hi int) {
-	dout, da := a.F[0][lo:hi], a.F[1][lo:hi]
-	for i, g := range dout {
-		da[i] += g
-	}
+	blas.Add(a.F[1][lo:hi], a.F[0][lo:hi])
 }

@@ -3,6 +3,7 @@ package op
 import (
 	"math/rand/v2"
 
+	"innerloop/internal/blas"
 	"innerloop/prog"
 )
 
@@ -38,9 +39,7 @@ func AddRMSNorm(r *prog.Recorder, a, b, w *prog.Tensor, eps float64) (sum, out *
 }
 
 func addRMSNormFwd[F prog.Float](c rmsnormC, a *prog.Args[F], _ []F, lo, hi int) {
-	x, y, sum := a.F[0], a.F[1], a.F[3]
-	for i := lo * c.D; i < hi*c.D; i++ {
-		sum[i] = x[i] + y[i]
-	}
-	rmsnormRows(c, sum, a.F[2], a.F[4], a.F[5], lo, hi)
+	from, to := lo*c.D, hi*c.D
+	blas.Plus(a.F[3][from:to], a.F[0][from:to], a.F[1][from:to])
+	rmsnormRows(c, a.F[3], a.F[2], a.F[4], a.F[5], lo, hi)
 }

@@ -118,17 +118,11 @@ func fill[F prog.Float](x []F, v F) {
 }
 
 func scaleBy[F prog.Float](x []F, k F) {
-	for i := range x {
-		x[i] *= k
-	}
+	blas.Scale(x, k)
 }
 
 func rowDot[F prog.Float](x, y []F) F {
-	var s F
-	for i, v := range x {
-		s += v * y[i]
-	}
-	return s
+	return blas.Dot(x, y)
 }
 
 func attentionFwd[F prog.Float](c attentionC, a *prog.Args[F], scratch []F, lo, hi int) {
@@ -152,9 +146,8 @@ func attentionFwd[F prog.Float](c attentionC, a *prog.Args[F], scratch []F, lo, 
 			r.hide(s, pos, r.at, r.n, 1, j, n, r.n)
 			softmaxTile(s, most, sum, keep)
 			for f := range c.F {
-				for i, x := range keep[:r.n] {
-					o[f*r.n+i] *= x
-				}
+				of := o[f*r.n : (f+1)*r.n]
+				blas.Times(of, of, keep)
 			}
 			r.product(o, r.columns(vm, v, j, n), s, c.F, n, true)
 		}
@@ -192,9 +185,7 @@ func softmaxTile[F prog.Float](s, most, sum, keep []F) {
 	for j := 0; j < len(s); j += n {
 		row := s[j : j+n]
 		exps(row, row, most)
-		for i, p := range row {
-			sum[i] += p
-		}
+		blas.Add(sum, row)
 	}
 }
 

@@ -3,6 +3,7 @@ package op
 import (
 	"slices"
 
+	"innerloop/internal/blas"
 	"innerloop/prog"
 )
 
@@ -70,6 +71,6 @@ func biasFwd[F prog.Float](c rowsC, a *prog.Args[F], _ []F, lo, hi int) {
 func biasBwd[F prog.Float](c rowsC, a *prog.Args[F], _ []F, lo, hi int) {
 	dout, db := a.F[0], a.F[1]
 	for r := range c.N {
-		addTo(db[lo:hi], dout[r*c.D+lo:r*c.D+hi])
+		blas.Add(db[lo:hi], dout[r*c.D+lo:r*c.D+hi])
 	}
 }

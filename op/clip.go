@@ -64,11 +64,7 @@ func clipPart[F prog.Float](c reduceC, a *prog.Args[F], _ []F, lo, hi int) {
 	g, part := a.F[0], a.F[1]
 	for p := lo; p < hi; p++ {
 		i, j := c.part(p)
-		var s float64
-		for _, v := range g[i:j] {
-			s += float64(v) * float64(v)
-		}
-		part[p] += F(s)
+		part[p] += F(squares(g[i:j]))
 	}
 }
 
@@ -91,4 +87,20 @@ func clipScale[F prog.Float](_ clipScaleC, a *prog.Args[F], _ []F, lo, hi int) {
 	default:
 		scale[0] = min(1, most/(n+1e-6))
 	}
+}
+
+// squares is the sum of squares of x: four sums at a time, which do not wait for each other.
+func squares[F prog.Float](x []F) float64 {
+	var s [4]float64
+	for ; len(x) >= 4; x = x[4:] {
+		a, b, c, d := float64(x[0]), float64(x[1]), float64(x[2]), float64(x[3])
+		s[0] += a * a
+		s[1] += b * b
+		s[2] += c * c
+		s[3] += d * d
+	}
+	for _, v := range x {
+		s[0] += float64(v) * float64(v)
+	}
+	return s[0] + s[1] + (s[2] + s[3])
 }

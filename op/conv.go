@@ -3,6 +3,7 @@ package op
 import (
 	"math/rand/v2"
 
+	"innerloop/internal/blas"
 	"innerloop/prog"
 )
 
@@ -198,7 +199,7 @@ func convBwdW[F prog.Float](c convPastC, a *prog.Args[F], _ []F, lo, hi int) {
 	x, pos, past, dout, dw, db := a.F[0], a.U[1], a.F[2], a.F[3], a.F[4], a.F[5]
 	for r := range c.rows() {
 		gr := dout[r*c.C+lo : r*c.C+hi]
-		addTo(db[lo:hi], gr)
+		blas.Add(db[lo:hi], gr)
 		for j := c.reach(pos[r]); j >= 0; j-- {
 			src := source(c, x, past, r, j)
 			if src == nil {

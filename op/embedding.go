@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"innerloop/internal/blas"
 	"innerloop/prog"
 )
 
@@ -120,11 +121,8 @@ func embeddingFwd[F prog.Float](c embeddingC, a *prog.Args[F], _ []F, lo, hi int
 func embeddingBwd[F prog.Float](c embeddingC, a *prog.Args[F], _ []F, lo, hi int) {
 	order, start, dout, dtable := a.U[0], a.U[1], a.F[2], a.F[3]
 	for v := lo; v < hi; v++ {
-		d := dtable[v*c.C : (v+1)*c.C]
 		for _, n := range order[start[v]:start[v+1]] {
-			for i, g := range dout[int(n)*c.C : (int(n)+1)*c.C] {
-				d[i] += g
-			}
+			blas.Add(dtable[v*c.C:(v+1)*c.C], dout[int(n)*c.C:(int(n)+1)*c.C])
 		}
 	}
 }

@@ -1,9 +1,9 @@
 package op
 
 import (
-	"math"
 	"math/rand/v2"
 
+	"innerloop/internal/blas"
 	"innerloop/prog"
 )
 
@@ -74,50 +74,25 @@ func LayerNorm(r *prog.Recorder, x, w, b *prog.Tensor, eps float64) *prog.Tensor
 func layernormFwd[F prog.Float](c layernormC, a *prog.Args[F], _ []F, lo, hi int) {
 	x, w, b, out, mean, rstd := a.F[0], a.F[1], a.F[2], a.F[3], a.F[4], a.F[5]
 	for r := lo; r < hi; r++ {
-		xr, or := x[r*c.D:(r+1)*c.D], out[r*c.D:(r+1)*c.D]
-		var s, q F
-		for _, v := range xr {
-			s += v
-		}
-		m := s / F(c.D)
-		for _, v := range xr {
-			q += (v - m) * (v - m)
-		}
-		rs := F(1 / math.Sqrt(float64(q)/float64(c.D)+c.Eps))
-		mean[r], rstd[r] = m, rs
-		for i, v := range xr {
-			or[i] = (v-m)*rs*w[i] + b[i]
-		}
+		mean[r], rstd[r] = blas.LayerNorm(out[r*c.D:(r+1)*c.D], x[r*c.D:(r+1)*c.D], w, b, c.Eps)
 	}
 }
 
 func layernormBwdX[F prog.Float](c rowsC, a *prog.Args[F], _ []F, lo, hi int) {
 	x, w, mean, rstd, dout, dx := a.F[0], a.F[1], a.F[2], a.F[3], a.F[4], a.F[5]
 	for r := lo; r < hi; r++ {
-		xr, gr, dr := x[r*c.D:(r+1)*c.D], dout[r*c.D:(r+1)*c.D], dx[r*c.D:(r+1)*c.D]
+		xr, gr := x[r*c.D:(r+1)*c.D], dout[r*c.D:(r+1)*c.D]
 		m, rs := mean[r], rstd[r]
-		var s, p F // sums of g and of g*xhat, g = dout*w
-		for i, v := range xr {
-			g := gr[i] * w[i]
-			s += g
-			p += g * (v - m)
-		}
-		s /= F(c.D)
-		p *= rs * rs / F(c.D)
-		for i, v := range xr {
-			dr[i] += rs * (gr[i]*w[i] - s - (v-m)*p)
-		}
+		s, p := blas.NormSums(xr, w, gr, m)
+		blas.NormGrad(dx[r*c.D:(r+1)*c.D], xr, w, gr, rs, s/F(c.D), m, p*rs*rs/F(c.D))
 	}
 }
 
 func layernormBwdW[F prog.Float](c rowsC, a *prog.Args[F], _ []F, lo, hi int) {
 	x, mean, rstd, dout, dw, db := a.F[0], a.F[1], a.F[2], a.F[3], a.F[4], a.F[5]
 	for r := range c.N {
-		m, rs := mean[r], rstd[r]
-		for i := lo; i < hi; i++ {
-			g := dout[r*c.D+i]
-			dw[i] += g * (x[r*c.D+i] - m) * rs
-			db[i] += g
-		}
+		gr := dout[r*c.D+lo : r*c.D+hi]
+		blas.NormGradW(dw[lo:hi], x[r*c.D+lo:r*c.D+hi], gr, mean[r], rstd[r])
+		blas.Add(db[lo:hi], gr)
 	}
 }

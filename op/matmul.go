@@ -21,25 +21,27 @@ type matmulAnyC struct {
 	TransA, TransB bool // a is [K,M]; b is [N,K]
 }
 
-// The references' work items are blocks of rows of out: small enough to share out among processors, large enough to
-// use again what the caches hold. matmul_tn turns a block's columns of a into rows, each element once.
-const (
-	matmulRows   = 32
-	matmulRowsTN = 16
-)
+// matmulRows is the number of rows of out in a work item of the references: few enough to share out m rows among
+// processors, and as many as then pay for rearranging b. matmul_tn's sums are long: it has fewer rows, and more to do.
+func matmulRows(m int, transA bool) int {
+	if transA {
+		return max(16, min(64, prog.CeilDiv(m, 64)*8))
+	}
+	return max(32, min(128, prog.CeilDiv(m, 128)*8))
+}
 
 // The fast kernels read and write vec4 along the last axes of a, b and out, which have to be multiples of 4: K and N,
 // of matmul_tn M and N. matmul_any does all else.
 var (
-	matmulNNK = defineMatmul("matmul_nn", matmulRows, blas.ScratchNN, matmulNN[float32], matmulNN[float64],
+	matmulNNK = defineMatmul("matmul_nn", false, blas.ScratchNN, matmulNN[float32], matmulNN[float64],
 		func(r *rand.Rand) matmulC {
 			return matmulC{1 + r.IntN(3), sampleDim(r), 4 * sampleDim(r), 4 * sampleDim(r)}
 		})
-	matmulNTK = defineMatmul("matmul_nt", matmulRows, blas.ScratchNT, matmulNT[float32], matmulNT[float64],
+	matmulNTK = defineMatmul("matmul_nt", false, blas.ScratchNT, matmulNT[float32], matmulNT[float64],
 		func(r *rand.Rand) matmulC {
 			return matmulC{1 + r.IntN(3), sampleDim(r), 4 * sampleDim(r), 4 * sampleDim(r)}
 		})
-	matmulTNK = defineMatmul("matmul_tn", matmulRowsTN, blas.ScratchTN, matmulTN[float32], matmulTN[float64],
+	matmulTNK = defineMatmul("matmul_tn", true, blas.ScratchTN, matmulTN[float32], matmulTN[float64],
 		func(r *rand.Rand) matmulC {
 			return matmulC{1 + r.IntN(3), 4 * sampleDim(r), 4 * sampleDim(r), sampleDim(r)}
 		})
@@ -75,14 +77,14 @@ var (
 	matmulBinds = []prog.Binding{prog.In("a"), prog.In("b"), prog.Acc("out")}
 )
 
-func defineMatmul(name string, rows int, scratch func(m, n, k int) int, f32 func(matmulC, *prog.Args[float32], []float32, int, int),
+func defineMatmul(name string, transA bool, scratch func(m, n, k int) int, f32 func(matmulC, *prog.Args[float32], []float32, int, int),
 	f64 func(matmulC, *prog.Args[float64], []float64, int, int), sample func(r *rand.Rand) matmulC) prog.Typed[matmulC] {
 	return define(prog.Spec[matmulC]{
 		Name:       name,
 		Binds:      matmulBinds,
 		Lens:       matmulC.lens,
-		Items:      func(c matmulC) int { return c.items(rows) },
-		Scratch:    func(c matmulC) int { return scratch(min(c.M, rows), c.N, c.K) },
+		Items:      func(c matmulC) int { return c.items(matmulRows(c.M, transA)) },
+		Scratch:    func(c matmulC) int { return scratch(min(c.M, matmulRows(c.M, transA)), c.N, c.K) },
 		Flops:      matmulC.flops,
 		Variants:   func(c matmulC, t prog.Traits) []prog.Variant { return matmulVariants(name, c, t) },
 		Shaders:    matmulShaders(name),
@@ -100,12 +102,7 @@ func (c matmulC) items(rows int) int { return c.Batch * prog.CeilDiv(c.M, rows) 
 func (c matmulC) flops() float64     { return 2 * float64(c.Batch*c.M) * float64(c.N) * float64(c.K) }
 
 func (c matmulAnyC) base() matmulC { return matmulC{c.Batch, c.M, c.N, c.K} }
-func (c matmulAnyC) rows() int {
-	if c.TransA {
-		return matmulRowsTN
-	}
-	return matmulRows
-}
+func (c matmulAnyC) rows() int     { return matmulRows(c.M, c.TransA) }
 
 // MatMul records out = a·b for matrices a [M,K] and b [K,N], out [M,N], or for batches of them: [B,M,K] and [B,K,N],
 // out [B,M,N]. With transA a is [.., K,M], with transB b is [.., N,K]; not both.
@@ -210,7 +207,7 @@ func (c matmulC) rowBlock(i, rows int) (z, row, n int) {
 
 func matmulNN[F prog.Float](c matmulC, a *prog.Args[F], scratch []F, lo, hi int) {
 	for i := lo; i < hi; i++ {
-		z, row, n := c.rowBlock(i, matmulRows)
+		z, row, n := c.rowBlock(i, matmulRows(c.M, false))
 		at := z*c.M + row
 		blas.NN(a.F[2][at*c.N:][:n*c.N], a.F[0][at*c.K:][:n*c.K], a.F[1][z*c.K*c.N:][:c.K*c.N], n, c.N, c.K, !a.Fresh(2), scratch)
 	}
@@ -218,7 +215,7 @@ func matmulNN[F prog.Float](c matmulC, a *prog.Args[F], scratch []F, lo, hi int)
 
 func matmulNT[F prog.Float](c matmulC, a *prog.Args[F], scratch []F, lo, hi int) {
 	for i := lo; i < hi; i++ {
-		z, row, n := c.rowBlock(i, matmulRows)
+		z, row, n := c.rowBlock(i, matmulRows(c.M, false))
 		at := z*c.M + row
 		blas.NT(a.F[2][at*c.N:][:n*c.N], a.F[0][at*c.K:][:n*c.K], a.F[1][z*c.K*c.N:][:c.K*c.N], n, c.N, c.K, !a.Fresh(2), scratch)
 	}
@@ -226,7 +223,7 @@ func matmulNT[F prog.Float](c matmulC, a *prog.Args[F], scratch []F, lo, hi int)
 
 func matmulTN[F prog.Float](c matmulC, a *prog.Args[F], scratch []F, lo, hi int) {
 	for i := lo; i < hi; i++ {
-		z, row, n := c.rowBlock(i, matmulRowsTN)
+		z, row, n := c.rowBlock(i, matmulRows(c.M, true))
 		blas.TN(a.F[2][(z*c.M+row)*c.N:][:n*c.N], a.F[0][z*c.K*c.M+row:(z+1)*c.K*c.M], c.M, a.F[1][z*c.K*c.N:][:c.K*c.N], n, c.N, c.K, !a.Fresh(2), scratch)
 	}
 }

@@ -3,6 +3,7 @@ package op
 import (
 	"math/rand/v2"
 
+	"innerloop/internal/blas"
 	"innerloop/prog"
 )
 
@@ -96,8 +97,8 @@ func packBwd[F prog.Float](c packC, a *prog.Args[F], _ []F, lo, hi int) {
 	for n := lo; n < hi; n++ {
 		gr := a.F[0][n*c.row() : (n+1)*c.row()]
 		for i, dx := range a.F[1:4] {
-			addTo(dx[n*w:(n+1)*w], gr[i*w:(i+1)*w])
+			blas.Add(dx[n*w:(n+1)*w], gr[i*w:(i+1)*w])
 		}
-		addTo(a.F[4][n*c.H:(n+1)*c.H], gr[3*w:3*w+c.H])
+		blas.Add(a.F[4][n*c.H:(n+1)*c.H], gr[3*w:3*w+c.H])
 	}
 }

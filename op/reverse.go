@@ -3,6 +3,7 @@ package op
 import (
 	"math/rand/v2"
 
+	"innerloop/internal/blas"
 	"innerloop/prog"
 )
 
@@ -68,6 +69,6 @@ func reverseFwd[F prog.Float](c reverseC, a *prog.Args[F], _ []F, lo, hi int) {
 
 func reverseBwd[F prog.Float](c reverseC, a *prog.Args[F], _ []F, lo, hi int) {
 	for i := lo; i < hi; i++ {
-		addTo(a.F[1][i*c.C:(i+1)*c.C], mirrored(c, a.F[0], i))
+		blas.Add(a.F[1][i*c.C:(i+1)*c.C], mirrored(c, a.F[0], i))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"innerloop/internal/blas"
 	"innerloop/prog"
 )
 
@@ -74,40 +75,25 @@ func rmsnormFwd[F prog.Float](c rmsnormC, a *prog.Args[F], _ []F, lo, hi int) {
 
 func rmsnormRows[F prog.Float](c rmsnormC, x, w, out, rstd []F, lo, hi int) {
 	for r := lo; r < hi; r++ {
-		xr, or := x[r*c.D:(r+1)*c.D], out[r*c.D:(r+1)*c.D]
-		var s F
-		for _, v := range xr {
-			s += v * v
-		}
-		rs := F(1 / math.Sqrt(float64(s)/float64(c.D)+c.Eps))
-		rstd[r] = rs
-		for i, v := range xr {
-			or[i] = v * rs * w[i]
-		}
+		xr := x[r*c.D : (r+1)*c.D]
+		rstd[r] = F(1 / math.Sqrt(float64(blas.Dot(xr, xr))/float64(c.D)+c.Eps))
+		blas.Scaled(out[r*c.D:(r+1)*c.D], xr, rstd[r], w)
 	}
 }
 
 func rmsnormBwdX[F prog.Float](c rowsC, a *prog.Args[F], _ []F, lo, hi int) {
 	x, w, rstd, dout, dx := a.F[0], a.F[1], a.F[2], a.F[3], a.F[4]
 	for r := lo; r < hi; r++ {
-		xr, gr, dr := x[r*c.D:(r+1)*c.D], dout[r*c.D:(r+1)*c.D], dx[r*c.D:(r+1)*c.D]
-		var s F
-		for i, v := range xr {
-			s += gr[i] * w[i] * v
-		}
+		xr, gr := x[r*c.D:(r+1)*c.D], dout[r*c.D:(r+1)*c.D]
+		_, s := blas.NormSums(xr, w, gr, 0)
 		rs := rstd[r]
-		m := s * rs * rs / F(c.D)
-		for i, v := range xr {
-			dr[i] += rs * (w[i]*gr[i] - v*m)
-		}
+		blas.NormGrad(dx[r*c.D:(r+1)*c.D], xr, w, gr, rs, 0, 0, s*rs*rs/F(c.D))
 	}
 }
 
 func rmsnormBwdW[F prog.Float](c rowsC, a *prog.Args[F], _ []F, lo, hi int) {
 	x, rstd, dout, dw := a.F[0], a.F[1], a.F[2], a.F[3]
 	for r := range c.N {
-		for i := lo; i < hi; i++ {
-			dw[i] += dout[r*c.D+i] * x[r*c.D+i] * rstd[r]
-		}
+		blas.NormGradW(dw[lo:hi], x[r*c.D+lo:r*c.D+hi], dout[r*c.D+lo:r*c.D+hi], 0, rstd[r])
 	}
 }

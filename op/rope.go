@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"innerloop/internal/blas"
 	"innerloop/prog"
 )
 
@@ -134,8 +135,8 @@ func ropeFwd[F prog.Float](c ropeC, a *prog.Args[F], _ []F, lo, hi int) {
 		or := out[n*c.row() : (n+1)*c.row()]
 		for h := range c.H {
 			at := h * c.F
-			ropeHead(or[at:at+c.F], q[n*w+at:n*w+at+c.F], t)
-			ropeHead(or[w+at:w+at+c.F], k[n*w+at:n*w+at+c.F], t)
+			blas.Rotate(or[at:at+c.F], q[n*w+at:n*w+at+c.F], t)
+			blas.Rotate(or[w+at:w+at+c.F], k[n*w+at:n*w+at+c.F], t)
 		}
 		copy(or[2*w:3*w], v[n*w:])
 		copy(or[3*w:3*w+c.H], lr[n*c.H:])
@@ -148,14 +149,6 @@ func ropeFwd[F prog.Float](c ropeC, a *prog.Args[F], _ []F, lo, hi int) {
 	}
 }
 
-// ropeHead rotates the pairs of one head by the angles of one row of the table.
-func ropeHead[F prog.Float](dst, src, t []F) {
-	for i := 0; i+1 < len(src); i += 2 {
-		cos, sin := t[i], t[i+1]
-		dst[i], dst[i+1] = src[i]*cos-src[i+1]*sin, src[i]*sin+src[i+1]*cos
-	}
-}
-
 func ropeBwd[F prog.Float](c ropeC, a *prog.Args[F], _ []F, lo, hi int) {
 	table, pos, dout, dq, dk, dv, dlr := a.F[0], a.U[1], a.F[2], a.F[3], a.F[4], a.F[5], a.F[6]
 	w := c.width()
@@ -165,26 +158,10 @@ func ropeBwd[F prog.Float](c ropeC, a *prog.Args[F], _ []F, lo, hi int) {
 		gr := dout[n*c.row() : (n+1)*c.row()]
 		for h := range c.H {
 			at := h * c.F
-			ropeHeadBwd(dq[n*w+at:n*w+at+c.F], gr[at:at+c.F], t)
-			ropeHeadBwd(dk[n*w+at:n*w+at+c.F], gr[w+at:w+at+c.F], t)
+			blas.AddRotated(dq[n*w+at:n*w+at+c.F], gr[at:at+c.F], t)
+			blas.AddRotated(dk[n*w+at:n*w+at+c.F], gr[w+at:w+at+c.F], t)
 		}
-		addTo(dv[n*w:(n+1)*w], gr[2*w:3*w])
-		addTo(dlr[n*c.H:(n+1)*c.H], gr[3*w:3*w+c.H])
-	}
-}
-
-// ropeHeadBwd adds the gradient of one head, rotated back.
-func ropeHeadBwd[F prog.Float](dst, g, t []F) {
-	for i := 0; i+1 < len(g); i += 2 {
-		cos, sin := t[i], t[i+1]
-		dst[i] += g[i]*cos + g[i+1]*sin
-		dst[i+1] += g[i+1]*cos - g[i]*sin
-	}
-}
-
-// addTo adds src to dst.
-func addTo[F prog.Float](dst, src []F) {
-	for i, v := range src {
-		dst[i] += v
+		blas.Add(dv[n*w:(n+1)*w], gr[2*w:3*w])
+		blas.Add(dlr[n*c.H:(n+1)*c.H], gr[3*w:3*w+c.H])
 	}
 }

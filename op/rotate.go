@@ -3,6 +3,7 @@ package op
 import (
 	"math/rand/v2"
 
+	"innerloop/internal/blas"
 	"innerloop/prog"
 )
 
@@ -84,7 +85,7 @@ func rotateFwd[F prog.Float](c rotateC, a *prog.Args[F], _ []F, lo, hi int) {
 	for n := lo; n < hi; n++ {
 		t := table[c.angles(pos[n]):][:c.F]
 		for o := n * c.width(); o < (n+1)*c.width(); o += c.F {
-			ropeHead(out[o:o+c.F], x[o:o+c.F], t)
+			blas.Rotate(out[o:o+c.F], x[o:o+c.F], t)
 		}
 	}
 }
@@ -94,7 +95,7 @@ func rotateBwd[F prog.Float](c rotateC, a *prog.Args[F], _ []F, lo, hi int) {
 	for n := lo; n < hi; n++ {
 		t := table[c.angles(pos[n]):][:c.F]
 		for o := n * c.width(); o < (n+1)*c.width(); o += c.F {
-			ropeHeadBwd(dx[o:o+c.F], dout[o:o+c.F], t)
+			blas.AddRotated(dx[o:o+c.F], dout[o:o+c.F], t)
 		}
 	}
 }

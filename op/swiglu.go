@@ -1,9 +1,9 @@
 package op
 
 import (
-	"math"
 	"math/rand/v2"
 
+	"innerloop/internal/blas"
 	"innerloop/prog"
 )
 
@@ -48,31 +48,13 @@ func SwiGLU(r *prog.Recorder, gate, up *prog.Tensor) *prog.Tensor {
 	return out
 }
 
-// logistic returns s = 1/(1+exp(-x)) and its derivative s*(1-s). It takes exp only of what is not positive, so that
-// nothing overflows.
-func logistic[F prog.Float](x F) (s, ds F) {
-	e := F(math.Exp(-math.Abs(float64(x))))
-	d := 1 / (1 + e)
-	if x < 0 {
-		return e * d, e * d * d
-	}
-	return d, e * d * d
-}
+// logistic returns s = 1/(1+exp(-x)) and its derivative s*(1-s).
+func logistic[F prog.Float](x F) (s, ds F) { return blas.Logistic(x) }
 
 func swigluFwd[F prog.Float](_ elemC, a *prog.Args[F], _ []F, lo, hi int) {
-	gate, up, out := a.F[0][lo:hi], a.F[1][lo:hi], a.F[2][lo:hi]
-	for i, z := range gate {
-		s, _ := logistic(z)
-		out[i] = z * s * up[i]
-	}
+	blas.SwiGLU(a.F[2][lo:hi], a.F[0][lo:hi], a.F[1][lo:hi])
 }
 
 func swigluBwd[F prog.Float](_ elemC, a *prog.Args[F], _ []F, lo, hi int) {
-	gate, up, dout := a.F[0][lo:hi], a.F[1][lo:hi], a.F[2][lo:hi]
-	dgate, dup := a.F[3][lo:hi], a.F[4][lo:hi]
-	for i, z := range gate {
-		s, ds := logistic(z)
-		dgate[i] += dout[i] * up[i] * (s + z*ds)
-		dup[i] += dout[i] * z * s
-	}
+	blas.SwiGLUGrad(a.F[3][lo:hi], a.F[4][lo:hi], a.F[0][lo:hi], a.F[1][lo:hi], a.F[2][lo:hi])
 }

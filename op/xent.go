@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"innerloop/internal/blas"
 	"innerloop/prog"
 )
 
@@ -116,18 +117,10 @@ func xentTrain[F prog.Float](c xentC, a *prog.Args[F], _ []F, lo, hi int) {
 			loss[n] = noTarget[F](t)
 			continue
 		}
-		m, xt := slices.Max(x), x[t]
-		var s float64
-		for i, v := range x { // the exponentials wait in place for their sum
-			e := F(math.Exp(float64(v - m)))
-			x[i] = e
-			s += float64(e)
-		}
-		loss[n] = F(math.Log(s) - float64(xt-m))
-		k := scale / F(s)
-		for i := range x {
-			x[i] *= k
-		}
+		m, xt := blas.Max(x), x[t]
+		s := blas.ExpSum(x, m) // the exponentials wait in place for their sum
+		loss[n] = F(math.Log(float64(s)) - float64(xt-m))
+		blas.Scale(x, scale/s)
 		x[t] -= scale
 	}
 }

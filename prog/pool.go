@@ -45,7 +45,7 @@ func (p *pool[F]) reserve(n int) {
 // run calls fn over chunks of 0..items-1 on all workers and returns when all is done.
 func (p *pool[F]) run(fn func(scratch []F, lo, hi int), items int) {
 	p.fn, p.items = fn, items
-	p.chunk = max(1, items/(4*p.workers))
+	p.chunk = max(1, items/(8*p.workers))
 	p.next.Store(0)
 	n := min(len(p.wake), items-1)
 	p.done.Add(n)

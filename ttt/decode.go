@@ -45,7 +45,7 @@ var (
 		Binds:   decodeBinds(),
 		Lens:    func(c linearC) []int { return decodeLens(c.scanC, c.theta(), c.state()) },
 		Items:   func(c linearC) int { return c.B * c.H },
-		Scratch: func(c linearC) int { return 4 * c.F },
+		Scratch: func(c linearC) int { return 3 * c.F },
 		Flops:   func(c linearC) float64 { return float64(c.B*c.H) * float64(8*c.F*c.F+40*c.F) },
 		Grid:    func(c linearC, t prog.Traits) [3]int { return prog.Grid1(c.B*c.H, t) },
 		Tune:    scanWG[linearC],
@@ -61,7 +61,7 @@ var (
 		Binds:   decodeBinds(),
 		Lens:    func(c mlpC) []int { return decodeLens(c.scanC, c.theta(), c.state()) },
 		Items:   func(c mlpC) int { return c.B * c.H },
-		Scratch: func(c mlpC) int { return 4*c.F + 3*c.inner() },
+		Scratch: func(c mlpC) int { return 3*c.F + 5*c.inner() },
 		Flops:   func(c mlpC) float64 { return float64(c.B*c.H) * float64(18*c.F*c.inner()+100*c.inner()) },
 		Grid:    func(c mlpC, t prog.Traits) [3]int { return prog.Grid1(c.B*c.H, t) },
 		Tune:    scanWG[mlpC],
@@ -107,7 +107,7 @@ func (p MLPParams) Decode(r *prog.Recorder, xs, tok, state, sum *prog.Tensor, o 
 func linearDecode[F prog.Float](c linearC, a *prog.Args[F], scratch []F, lo, hi int) {
 	xs, tok, theta, state, sum, out := a.F[0], a.F[1], a.F[2], a.F[3], a.F[4], a.F[5]
 	sc := carve[F]{scratch}
-	z, g, target, zb := sc.take(c.F), sc.take(c.F), sc.take(c.F), sc.take(c.F)
+	z, g, zb := sc.take(c.F), sc.take(c.F), sc.take(c.F)
 	d, ff := c.width(), c.F*c.F
 	for it := lo; it < hi; it++ {
 		b, h := it/c.H, it%c.H
@@ -126,9 +126,8 @@ func linearDecode[F prog.Float](c linearC, a *prog.Args[F], scratch []F, lo, hi 
 		copy(z, st[ff:])
 		for i, y := range k {
 			blas.Axpy(z, y, st[i*c.F:(i+1)*c.F])
-			target[i] = v[i] - y
 		}
-		lnGrad(z, gamma, beta, target, g, c.Eps)
+		blas.InnerGrad(z, g, gamma, beta, v, k, c.Eps)
 		for i, y := range k {
 			blas.Axpy(gs[i*c.F:(i+1)*c.F], lr*y, g)
 		}
@@ -147,10 +146,7 @@ func linearDecode[F prog.Float](c linearC, a *prog.Args[F], scratch []F, lo, hi 
 
 // finish writes the output of a token, and where its mini-batch is full the new state.
 func finish[F prog.Float](c scanC, out, q, zb, gamma, beta, state, sum []F, rate F, place int) {
-	normalise(zb, c.Eps)
-	for j, v := range zb {
-		out[j] = q[j] + gamma[j]*v + beta[j]
-	}
+	blas.NormOut(out, zb, q, gamma, beta, c.Eps)
 	if place == c.K-1 {
 		blas.Axpy(state, -rate, sum)
 	}
@@ -161,8 +157,8 @@ func mlpDecode[F prog.Float](c mlpC, a *prog.Args[F], scratch []F, lo, hi int) {
 	xs, tok, theta, state, sum, out := a.F[0], a.F[1], a.F[2], a.F[3], a.F[4], a.F[5]
 	sc := carve[F]{scratch}
 	e, d := c.inner(), c.width()
-	z2, g2, target, zb2 := sc.take(c.F), sc.take(c.F), sc.take(c.F), sc.take(c.F)
-	z1, x2, g1 := sc.take(e), sc.take(e), sc.take(e)
+	z2, g2, zb2 := sc.take(c.F), sc.take(c.F), sc.take(c.F)
+	z1, x2, g1, d1, c1 := sc.take(e), sc.take(e), sc.take(e), sc.take(e), sc.take(e)
 	for it := lo; it < hi; it++ {
 		b, h := it/c.H, it%c.H
 		place := code(c.scanC, xs, b, 0)
@@ -179,16 +175,15 @@ func mlpDecode[F prog.Float](c mlpC, a *prog.Args[F], scratch []F, lo, hi int) {
 		copy(z1, st.b1)
 		for i, y := range k {
 			blas.Axpy(z1, y, st.w1[i*e:(i+1)*e])
-			target[i] = v[i] - y
 		}
 		copy(z2, st.b2)
-		for i, z := range z1 {
-			x2[i] = gelu(z)
-			blas.Axpy(z2, x2[i], st.w2[i*c.F:(i+1)*c.F])
+		blas.GELUSlopes(x2, d1, c1, z1)
+		for i, y := range x2 {
+			blas.Axpy(z2, y, st.w2[i*c.F:(i+1)*c.F])
 		}
-		lnGrad(z2, gamma, beta, target, g2, c.Eps)
-		for i, z := range z1 {
-			g1[i] = blas.Dot(st.w2[i*c.F:(i+1)*c.F], g2) * dgelu(z)
+		blas.InnerGrad(z2, g2, gamma, beta, v, k, c.Eps)
+		for i, d := range d1 {
+			g1[i] = blas.Dot(st.w2[i*c.F:(i+1)*c.F], g2) * d
 			blas.Axpy(gs.w2[i*c.F:(i+1)*c.F], lr*x2[i], g2)
 		}
 		for i, y := range k {
@@ -207,8 +202,8 @@ func mlpDecode[F prog.Float](c mlpC, a *prog.Args[F], scratch []F, lo, hi int) {
 		for i := range zb2 {
 			zb2[i] = st.b2[i] - rate*gs.b2[i]
 		}
-		for i, z := range z1 {
-			y := gelu(z)
+		blas.GELU(x2, z1)
+		for i, y := range x2 {
 			blas.Axpy(zb2, y, st.w2[i*c.F:(i+1)*c.F])
 			blas.Axpy(zb2, -rate*y, gs.w2[i*c.F:(i+1)*c.F])
 		}

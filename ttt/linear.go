@@ -30,12 +30,18 @@ func (c linearC) reduce() reduceC {
 func (c linearC) work() int    { return 5*c.K*c.F + 2*c.K*c.K + 2*c.K + c.F + c.state() }
 func (c linearC) workBwd() int { return 9*c.K*c.F + 3*c.K*c.K + 4*c.K + c.F + (c.G+1)*c.state() }
 func (c linearC) scratch() int {
-	return c.products([3]int{c.K, c.F, c.F}, [3]int{c.K, c.K, c.F}, [3]int{c.K, c.F, c.K}, [3]int{c.F, c.F, c.K})
+	return c.products([3]int{2 * c.K, c.F, c.F}, [3]int{c.K, c.K, c.F}, [3]int{c.K, c.F, c.K}, [3]int{c.F, c.F, 2 * c.K})
 }
 
 func (c linearC) flopsFwd() float64 {
 	perToken := 6*c.F*c.F + 4*c.K*c.F + 30*c.F
 	return float64(c.B*c.L*c.H) * float64(perToken)
+}
+
+// The references' scratch memory.
+func (c linearC) scratchFwd() int { return 6*c.K*c.F + 2*c.K*c.K + 2*c.K + c.scratch() }
+func (c linearC) scratchBwd() int {
+	return c.scratchFwd() + 5*c.K*c.F + c.K*c.K + c.K + (c.G+1)*c.state()
 }
 
 // Backward: Z, Zb, P, dQ, two products for dK and two for dW of F*F each, six of K*F; the forward of the steps
@@ -82,7 +88,7 @@ var (
 			return []int{n * c.row(), c.K, c.theta(), n * c.width(), bh * c.slots() * c.state(), bh * c.state(), bh * c.work()}
 		},
 		Items:   func(c linearC) int { return c.B * c.H },
-		Scratch: func(c linearC) int { return c.work() + c.scratch() },
+		Scratch: linearC.scratchFwd,
 		Flops:   linearC.flopsFwd,
 		Grid:    func(c linearC, t prog.Traits) [3]int { return prog.Grid1(c.B*c.H, t) },
 		Tune: func(c linearC, t prog.Traits) map[string]any {
@@ -108,7 +114,7 @@ var (
 			return []int{n * c.row(), c.K, c.theta(), bh * c.slots() * c.state(), n * c.width(), n * c.row(), bh * c.part(), bh * c.workBwd()}
 		},
 		Items:   func(c linearC) int { return c.B * c.H },
-		Scratch: func(c linearC) int { return c.workBwd() + c.scratch() },
+		Scratch: linearC.scratchBwd,
 		Flops:   linearC.flopsBwd,
 		Grid:    func(c linearC, t prog.Traits) [3]int { return prog.Grid1(c.B*c.H, t) },
 		Tune: func(c linearC, t prog.Traits) map[string]any {
@@ -122,7 +128,7 @@ var (
 			fillScan(c.scanC, r, a.F[0], a.F[1], a.F[2], c.OG, c.OT)
 			// The checkpoints are those of the forward pass: the backward recomputes from them.
 			fwd := &prog.Args[float64]{F: [][]float64{a.F[0], a.F[1], a.F[2], make([]float64, len(a.F[4])), a.F[3], make([]float64, c.B*c.H*c.state()), nil}}
-			linearFwd(c, fwd, make([]float64, c.work()+c.scratch()), 0, c.B*c.H)
+			linearFwd(c, fwd, make([]float64, c.scratchFwd()), 0, c.B*c.H)
 			for i, v := range a.F[3] {
 				a.F[3][i] = float64(float32(v))
 			}

@@ -16,21 +16,24 @@ func (c *carve[F]) take(n int) []F {
 
 // linearBatch is one mini-batch of one head: its inputs and what the forward pass makes of them.
 type linearBatch[F prog.Float] struct {
-	at, n               int // first token and number of tokens, at most K
-	k, q                []F // [K,F]
-	xhat, g             []F // [K,F] of the inner LayerNorm and loss at Z
-	zb                  []F // [K,F]: Zb, then its normalised form
-	a, m                []F // [K,K]: 1 + Q Kᵀ and -M = -E * a
-	s, sb               []F // [K] standard deviations at Z and Zb
-	gamma, beta, target []F // [F], [F], [F] (one token's v - k, refilled for each)
-	tmp                 []F // of the matrix products
+	at, n       int // first token and number of tokens, at most K
+	kq          []F // [2K,F]: k and, n rows on, q
+	k, q        []F // [n,F]
+	xhat, g     []F // [K,F] of the inner LayerNorm and loss at Z
+	dg          []F // [K,F]: -D G
+	zb          []F // [K,F]
+	a, m        []F // [K,K]: 1 + Q Kᵀ and -M = -E * a
+	s           []F // [K] 1/(standard deviation) at Z
+	lr          []F // [K] the tokens' inner learning rates
+	gamma, beta []F // [F]
+	tmp         []F // of the matrix products
 }
 
 func newLinearBatch[F prog.Float](c linearC, s *carve[F]) linearBatch[F] {
 	kf, kk := c.K*c.F, c.K*c.K
 	return linearBatch[F]{
-		k: s.take(kf), q: s.take(kf), xhat: s.take(kf), g: s.take(kf), zb: s.take(kf), a: s.take(kk), m: s.take(kk),
-		s: s.take(c.K), sb: s.take(c.K), target: s.take(c.F), tmp: s.take(c.scratch()),
+		kq: s.take(2 * kf), xhat: s.take(kf), g: s.take(kf), dg: s.take(kf), zb: s.take(kf), a: s.take(kk), m: s.take(kk),
+		s: s.take(c.K), lr: s.take(c.K), tmp: s.take(c.scratch()),
 	}
 }
 
@@ -38,68 +41,70 @@ func newLinearBatch[F prog.Float](c linearC, s *carve[F]) linearBatch[F] {
 // (w, bias).
 func (x *linearBatch[F]) load(c linearC, xs, tok, w, bias []F, b, h, at int, withQuery bool) {
 	x.n, x.at = extent(c.scanC, xs, b, at), at
-	d := c.width()
+	d, nf := c.width(), x.n*c.F
+	x.k, x.q = x.kq[:nf], x.kq[nf:2*nf]
 	for i := range x.n {
-		o := c.token(b, at+i) + h*c.F
-		copy(x.q[i*c.F:(i+1)*c.F], xs[o:])
-		copy(x.k[i*c.F:(i+1)*c.F], xs[o+d:])
+		t := xs[c.token(b, at+i):][:c.row()]
+		copy(x.q[i*c.F:(i+1)*c.F], t[h*c.F:])
+		copy(x.k[i*c.F:(i+1)*c.F], t[d+h*c.F:])
+		copy(x.xhat[i*c.F:(i+1)*c.F], bias)
+		x.lr[i] = t[3*d+h]
 	}
-	blas.NN(x.xhat, x.k, w, x.n, c.F, c.F, false, x.tmp)
+	blas.NN(x.xhat, x.k, w, x.n, c.F, c.F, true, x.tmp)
 	for i := range x.n {
-		o := c.token(b, at+i) + h*c.F
-		z := x.xhat[i*c.F : (i+1)*c.F]
-		for j := range z {
-			z[j] += bias[j]
-			x.target[j] = xs[o+2*d+j] - xs[o+d+j]
-		}
-		x.s[i] = lnGrad(z, x.gamma, x.beta, x.target, x.g[i*c.F:(i+1)*c.F], c.Eps)
+		lo, hi := i*c.F, (i+1)*c.F
+		v := xs[c.token(b, at+i)+2*d+h*c.F:][:c.F]
+		x.s[i] = blas.InnerGrad(x.xhat[lo:hi], x.g[lo:hi], x.gamma, x.beta, v, x.k[lo:hi], c.Eps)
 	}
-	if !withQuery {
-		return
-	}
-	blas.NT(x.a, x.q, x.k, x.n, x.n, c.F, false, x.tmp)
-	for i := range x.n {
-		ti := tokenRate(&c.scanC, tok, i)
-		for j := range x.n {
-			e := i*x.n + j
-			x.a[e]++
-			x.m[e] = 0
-			if c.sees(i, j) {
-				x.m[e] = -ti * x.lr(c, xs, b, h, j) * x.a[e]
-			}
-		}
+	if withQuery {
+		masked(c.scanC, tok, x.a, x.m, x.q, x.k, x.lr[:x.n], c.F, x.tmp)
 	}
 }
 
-// lr is the inner learning rate of token j of the mini-batch.
-func (x *linearBatch[F]) lr(c linearC, xs []F, b, h, j int) F {
-	return xs[c.token(b, x.at+j)+3*c.width()+h]
+// masked computes a = 1 + q kᵀ and m = -E * a of as many tokens as lr has rates, q and k [n,w].
+func masked[F prog.Float](c scanC, tok, a, m, q, k, lr []F, w int, tmp []F) {
+	n := len(lr)
+	a, m = a[:n*n], m[:n*n]
+	for i := range a {
+		a[i] = 1
+	}
+	blas.NT(a, q, k, n, n, w, true, tmp)
+	for i := range n {
+		seen := c.seen(i, n)
+		row := m[i*n : (i+1)*n]
+		blas.Scaled(row[:seen], a[i*n:][:seen], -tokenRate(&c, tok, i), lr)
+		clear(row[seen:])
+	}
+}
+
+// unmask takes -R in r and 1 + Q Kᵀ in a: it leaves dA = R*E in r and adds dE = R*a to the gradients of the rates.
+func unmask[F prog.Float](c scanC, tok, a, r, lr, dtok, dlr []F) {
+	n := len(lr)
+	for i := range n {
+		seen := c.seen(i, n)
+		row := r[i*n : (i+1)*n]
+		dtok[i] -= blas.RateBack(row[:seen], a[i*n:], lr, dlr, tokenRate(&c, tok, i))
+		clear(row[seen:])
+	}
 }
 
 // read computes Zb = Q W + b - M G.
 func (x *linearBatch[F]) read(c linearC, w, bias []F) {
-	blas.NN(x.zb, x.q, w, x.n, c.F, c.F, false, x.tmp)
-	blas.NN(x.zb, x.m, x.g, x.n, c.F, x.n, true, x.tmp)
 	for i := range x.n {
-		z := x.zb[i*c.F : (i+1)*c.F]
-		for j := range z {
-			z[j] += bias[j]
-		}
+		copy(x.zb[i*c.F:(i+1)*c.F], bias)
 	}
+	blas.NN(x.zb, x.q, w, x.n, c.F, c.F, true, x.tmp)
+	blas.NN(x.zb, x.m, x.g, x.n, c.F, x.n, true, x.tmp)
 }
 
-// step takes the gradient step: w -= Kᵀ D G, bias -= sum D G. It overwrites g by -D G.
-func (x *linearBatch[F]) step(c linearC, xs, tok, w, bias []F, b, h int) {
+// step takes the gradient step: w -= Kᵀ D G, bias -= sum D G.
+func (x *linearBatch[F]) step(c linearC, tok, w, bias []F) {
 	last := tokenRate(&c.scanC, tok, x.n-1)
+	copy(x.dg, x.g[:x.n*c.F])
 	for i := range x.n {
-		d := -last * x.lr(c, xs, b, h, i)
-		g := x.g[i*c.F : (i+1)*c.F]
-		for j := range g {
-			g[j] *= d
-			bias[j] += g[j]
-		}
+		blas.ScaleAdd(x.dg[i*c.F:(i+1)*c.F], -last*x.lr[i], bias)
 	}
-	blas.TN(w, x.k, c.F, x.g, c.F, c.F, x.n, true, x.tmp)
+	blas.TN(w, x.k, c.F, x.dg, c.F, c.F, x.n, true, x.tmp)
 }
 
 // params points x at the inner LayerNorm of head h.
@@ -116,9 +121,8 @@ func linearFwd[F prog.Float](c linearC, a *prog.Args[F], scratch []F, lo, hi int
 	for it := lo; it < hi; it++ {
 		b, h := it/c.H, it%c.H
 		x.params(c, theta, h)
-		ck := ckpt[it*c.slots()*c.state():][:c.slots()*c.state()]
-		clear(ck)
-		st := state[it*c.state():][:c.state()] // runs where it ends
+		ck := ckpt[it*c.slots()*c.state():][:c.slots()*c.state()] // those to come
+		st := state[it*c.state():][:c.state()]                    // runs where it ends
 		w, bias := st[:ff], st[ff:]
 		for t, at := 0, 0; at < c.L && t < c.NB; t, at = t+1, at+x.n {
 			if code(c.scanC, xs, b, at) == 0 {
@@ -126,20 +130,17 @@ func linearFwd[F prog.Float](c linearC, a *prog.Args[F], scratch []F, lo, hi int
 				copy(bias, theta[c.OB+h*c.F:])
 			}
 			if t%c.G == 0 {
-				copy(ck[t/c.G*c.state():], st)
+				ck = ck[copy(ck, st):]
 			}
 			x.load(c, xs, tok, w, bias, b, h, at, true)
 			x.read(c, w, bias)
 			for i := range x.n {
-				z := x.zb[i*c.F : (i+1)*c.F]
-				normalise(z, c.Eps)
-				o := out[(b*c.L+at+i)*d+h*c.F:]
-				for j, v := range z {
-					o[j] = x.q[i*c.F+j] + x.gamma[j]*v + x.beta[j]
-				}
+				lo, hi := i*c.F, (i+1)*c.F
+				blas.NormOut(out[(b*c.L+at+i)*d+h*c.F:][:c.F], x.zb[lo:hi], x.q[lo:hi], x.gamma, x.beta, c.Eps)
 			}
-			x.step(c, xs, tok, w, bias, b, h)
+			x.step(c, tok, w, bias)
 		}
+		clear(ck)
 	}
 }
 
@@ -150,9 +151,10 @@ func linearBwd[F prog.Float](c linearC, a *prog.Args[F], scratch []F, lo, hi int
 	sc := carve[F]{scratch}
 	x := newLinearBatch(c, &sc)
 	kf, kk, ff, d := c.K*c.F, c.K*c.K, c.F*c.F, c.width()
-	dzb, dg, p, dk := sc.take(kf), sc.take(kf), sc.take(kf), sc.take(kf)
+	// The second halves, dzb and dq, begin after n rows.
+	dz, dkq, p := sc.take(2*kf), sc.take(2*kf), sc.take(kf)
 	r := sc.take(kk)
-	dlr, dd := sc.take(c.K), sc.take(c.K)
+	dlr := sc.take(c.K)
 	dstate := sc.take(c.state()) // dW', db'
 	states := sc.take(c.G * c.state())
 	for it := lo; it < hi; it++ {
@@ -171,87 +173,54 @@ func linearBwd[F prog.Float](c linearC, a *prog.Args[F], scratch []F, lo, hi int
 				recompute(c, &x, xs, tok, theta, ckpt, states, it, seg, t, at)
 			}
 			st := states[(t-seg)*c.state():][:c.state()]
+			if t == seg {
+				st = ckpt[(it*c.slots()+seg/c.G)*c.state():][:c.state()]
+			}
 			w, bias := st[:ff], st[ff:]
 			at = begin(c.scanC, xs, b, at)
 			x.load(c, xs, tok, w, bias, b, h, at, true)
 			x.read(c, w, bias)
-			n := x.n
+			n, lr := x.n, x.lr[:x.n]
+			nf := n * c.F
+			dg, dzb, dk, dq := dz[:nf], dz[nf:2*nf], dkq[:nf], dkq[nf:2*nf]
 			rate := tokenRate(&c.scanC, tok, n-1)
 
-			// Through the output's LayerNorm.
+			// Through the output's LayerNorm. P = K dW' + db', of which the bias comes first.
 			for i := range n {
-				z, dz := x.zb[i*c.F:(i+1)*c.F], dzb[i*c.F:(i+1)*c.F]
-				x.sb[i] = normalise(z, c.Eps)
-				do := dout[(b*c.L+at+i)*d+h*c.F:][:c.F]
-				lnBwd(z, do, dz, x.gamma, dgamma, dbeta, x.sb[i])
+				lo, hi := i*c.F, (i+1)*c.F
+				blas.NormBack(dzb[lo:hi], x.zb[lo:hi], x.gamma, dout[(b*c.L+at+i)*d+h*c.F:][:c.F], dgamma, dbeta, c.Eps)
+				copy(p[lo:hi], db)
 			}
-			// -R = dZb Gᵀ; dA = R*E into r, dE = R*A into the rates' gradients; P = K dW' + db'.
-			clear(dlr)
+			blas.NN(p, x.k, dw, n, c.F, c.F, true, x.tmp)
+			// -R = dZb Gᵀ; dA = R*E into r, dE = R*A into the rates' gradients.
 			blas.NT(r, dzb, x.g, n, n, c.F, false, x.tmp)
-			blas.NN(p, x.k, dw, n, c.F, c.F, false, x.tmp)
-			blas.NT(dk, x.g, dw, n, c.F, c.F, false, x.tmp)
-			for i := range n {
-				ti := tokenRate(&c.scanC, tok, i)
-				var dti F
-				for j := range n {
-					e := i*n + j
-					if !c.sees(i, j) {
-						r[e] = 0
-						continue
-					}
-					lr := x.lr(c, xs, b, h, j)
-					de := -r[e] * x.a[e]
-					dti += de * lr
-					dlr[j] += de * ti
-					r[e] *= -ti * lr
-				}
-				dtok[i] += dti
-				var s F
-				di := rate * x.lr(c, xs, b, h, i)
-				for j := range c.F {
-					p[i*c.F+j] += db[j]
-					s += p[i*c.F+j] * x.g[i*c.F+j]
-					dk[i*c.F+j] *= -di
-				}
-				dd[i] = -s
-			}
-			for j := range n {
-				dlr[j] += dd[j] * rate
-				dtok[n-1] += dd[j] * x.lr(c, xs, b, h, j)
-			}
+			clear(dlr)
+			unmask(c.scanC, tok, x.a, r, lr, dtok, dlr)
 			// dG = -Mᵀ dZb - D P, then its way through the inner loss (second order) into dZ, left in dg; du in p.
-			blas.TN(dk, r, n, x.q, n, c.F, n, true, x.tmp)
+			blas.NT(dk, x.g, dw, n, c.F, c.F, false, x.tmp)
 			blas.TN(dg, x.m, n, dzb, n, c.F, n, false, x.tmp)
 			for i := range n {
-				o := c.token(b, at+i) + h*c.F
-				di := rate * x.lr(c, xs, b, h, i)
-				for j := range x.target {
-					x.target[j] = xs[o+2*d+j] - xs[o+d+j]
-				}
 				lo, hi := i*c.F, (i+1)*c.F
-				for j := lo; j < hi; j++ {
-					dg[j] -= di * p[j]
-				}
-				lnGradBwd(x.xhat[lo:hi], x.g[lo:hi], dg[lo:hi], p[lo:hi], x.gamma, x.beta, x.target, dgamma, dbeta, x.s[i])
+				s, di := blas.Dot(p[lo:hi], x.g[lo:hi]), rate*lr[i]
+				dlr[i] -= s * rate
+				dtok[n-1] -= s * lr[i]
+				blas.Scale(dk[lo:hi], -di)
+				blas.Axpy(dg[lo:hi], -di, p[lo:hi])
+				v := xs[c.token(b, at+i)+2*d+h*c.F:][:c.F]
+				blas.InnerBack(dg[lo:hi], p[lo:hi], x.xhat[lo:hi], x.g[lo:hi], x.gamma, x.beta, v, x.k[lo:hi], dgamma, dbeta, x.s[i])
 			}
-			// dQ into zb, whose values are used up.
-			blas.NT(x.zb, dzb, w, n, c.F, c.F, false, x.tmp)
-			blas.NN(x.zb, r, x.k, n, c.F, n, true, x.tmp)
-			blas.NT(dk, dg, w, n, c.F, c.F, true, x.tmp)
-			blas.TN(dw, x.q, c.F, dzb, c.F, c.F, n, true, x.tmp)
-			blas.TN(dw, x.k, c.F, dg, c.F, c.F, n, true, x.tmp)
+			blas.TN(dk, r, n, x.q, n, c.F, n, true, x.tmp)
+			blas.NN(dq, r, x.k, n, c.F, n, false, x.tmp)
+			// Of keys and queries at once: dZ Wᵀ, and the state's gradients.
+			blas.NT(dkq, dz, w, 2*n, c.F, c.F, true, x.tmp)
+			blas.TN(dw, x.kq, c.F, dz, c.F, c.F, 2*n, true, x.tmp)
+			blas.AddRows(db, dz, 2*n)
 			for i := range n {
-				o := c.token(b, at+i) + h*c.F
+				lo, hi := i*c.F, (i+1)*c.F
 				do := dout[(b*c.L+at+i)*d+h*c.F:][:c.F]
-				for j := range c.F {
-					e := i*c.F + j
-					db[j] += dzb[e] + dg[e]
-					dt := -p[e] * x.gamma[j]
-					dxs[o+j] += do[j] + x.zb[e]
-					dxs[o+d+j] += dk[e] - dt
-					dxs[o+2*d+j] += dt
-				}
-				dxs[c.token(b, at+i)+3*d+h] += dlr[i]
+				dx := dxs[c.token(b, at+i):][:c.row()]
+				blas.ScanGrad(dx[h*c.F:], dx[d+h*c.F:], dx[2*d+h*c.F:], do, dq[lo:hi], dk[lo:hi], p[lo:hi], x.gamma)
+				dx[3*d+h] += dlr[i]
 			}
 			// What came before a document's first token is another document's.
 			if code(c.scanC, xs, b, at) == 0 {
@@ -270,7 +239,9 @@ func recompute[F prog.Float](c linearC, x *linearBatch[F], xs, tok, theta, ckpt,
 	for range end - seg {
 		at = begin(c.scanC, xs, b, at)
 	}
-	copy(states, ckpt[(it*c.slots()+seg/c.G)*c.state():][:c.state()])
+	if seg < end {
+		copy(states, ckpt[(it*c.slots()+seg/c.G)*c.state():][:c.state()])
+	}
 	for t := seg; t < end; t++ {
 		st, next := states[(t-seg)*c.state():][:c.state()], states[(t-seg+1)*c.state():][:c.state()]
 		x.load(c, xs, tok, st[:ff], st[ff:], b, h, at, false)
@@ -281,56 +252,6 @@ func recompute[F prog.Float](c linearC, x *linearBatch[F], xs, tok, theta, ckpt,
 			continue
 		}
 		copy(next, st)
-		x.step(c, xs, tok, next[:ff], next[ff:], b, h)
-	}
-}
-
-// lnBwd is the backward pass of gamma*z + beta, z the normalised form: from do to dz, and to dgamma and dbeta.
-func lnBwd[F prog.Float](z, do, dz, gamma, dgamma, dbeta []F, s F) {
-	n := F(len(z))
-	var mu, mux F
-	for j, v := range do {
-		dgamma[j] += v * z[j]
-		dbeta[j] += v
-		dz[j] = v * gamma[j]
-		mu += dz[j]
-		mux += dz[j] * z[j]
-	}
-	mu, mux = mu/n, mux/n
-	for j := range dz {
-		dz[j] = (dz[j] - mu - z[j]*mux) / s
-	}
-}
-
-// lnGradBwd is the backward pass of lnGrad for one token: given dG in dg it leaves dZ there and du in du, and adds
-// to the gradients of gamma and beta. xhat, g and s are lnGrad's.
-func lnGradBwd[F prog.Float](xhat, g, dg, du, gamma, beta, target, dgamma, dbeta []F, s F) {
-	n := F(len(xhat))
-	var c, p, mdg, dgg F
-	for i, x := range xhat {
-		u := gamma[i] * (gamma[i]*x + beta[i] - target[i])
-		c += u * x
-		p += dg[i] * x
-		mdg += dg[i]
-		dgg += dg[i] * g[i]
-	}
-	c, p, mdg = c/n, p/n, mdg/n
-	ds := -dgg / s
-	var m, mx F
-	for i, x := range xhat {
-		e := gamma[i]*x + beta[i] - target[i]
-		u := gamma[i] * e
-		v := (dg[i] - mdg - x*p) / s
-		du[i] = v
-		dgamma[i] += v * (e + gamma[i]*x)
-		dbeta[i] += v * gamma[i]
-		dx := -(dg[i]*c+u*p)/s + v*gamma[i]*gamma[i]
-		dg[i] = dx
-		m += dx
-		mx += dx * x
-	}
-	m, mx = m/n, mx/n
-	for i, x := range xhat {
-		dg[i] = (dg[i]-m-x*mx)/s + ds*x/n
+		x.step(c, tok, next[:ff], next[ff:])
 	}
 }

@@ -39,8 +39,16 @@ func (c mlpC) workBwd() int {
 }
 func (c mlpC) scratch() int {
 	k, f, e := c.K, c.F, c.inner()
-	return c.products([3]int{k, e, f}, [3]int{k, f, e}, [3]int{k, k, f}, [3]int{k, k, e}, [3]int{k, f, k}, [3]int{k, e, k},
-		[3]int{f, e, k}, [3]int{e, f, k})
+	return c.products([3]int{k, e, f}, [3]int{2 * k, f, e}, [3]int{k, k, f}, [3]int{k, k, e}, [3]int{k, f, k}, [3]int{k, e, k},
+		[3]int{f, e, 2 * k}, [3]int{e, f, k})
+}
+
+// The references' scratch memory.
+func (c mlpC) scratchFwd() int {
+	return c.K*(8*c.inner()+5*c.F+4*c.K+2) + c.scratch()
+}
+func (c mlpC) scratchBwd() int {
+	return c.scratchFwd() + c.K*(6*c.inner()+5*c.F+2*c.K+2) + (c.G+1)*c.state()
 }
 
 func (c mlpC) flopsFwd() float64 {
@@ -127,7 +135,7 @@ var (
 			return []int{n * c.row(), c.K, c.theta(), n * c.width(), bh * c.slots() * c.state(), bh * c.state(), bh * c.work()}
 		},
 		Items:   func(c mlpC) int { return c.B * c.H },
-		Scratch: func(c mlpC) int { return c.work() + c.scratch() },
+		Scratch: mlpC.scratchFwd,
 		Flops:   mlpC.flopsFwd,
 		Grid:    func(c mlpC, t prog.Traits) [3]int { return prog.Grid1(c.B*c.H, t) },
 		Tune: func(c mlpC, t prog.Traits) map[string]any {
@@ -153,7 +161,7 @@ var (
 			return []int{n * c.row(), c.K, c.theta(), bh * c.slots() * c.state(), n * c.width(), n * c.row(), bh * c.part(), bh * c.workBwd()}
 		},
 		Items:   func(c mlpC) int { return c.B * c.H },
-		Scratch: func(c mlpC) int { return c.workBwd() + c.scratch() },
+		Scratch: mlpC.scratchBwd,
 		Flops:   mlpC.flopsBwd,
 		Grid:    func(c mlpC, t prog.Traits) [3]int { return prog.Grid1(c.B*c.H, t) },
 		Tune: func(c mlpC, t prog.Traits) map[string]any {
@@ -166,7 +174,7 @@ var (
 		Fill: func(c mlpC, r *rand.Rand, a *prog.Args[float64]) {
 			fillScan(c.scanC, r, a.F[0], a.F[1], a.F[2], c.OG, c.OT)
 			fwd := &prog.Args[float64]{F: [][]float64{a.F[0], a.F[1], a.F[2], make([]float64, len(a.F[4])), a.F[3], make([]float64, c.B*c.H*c.state()), nil}}
-			mlpFwd(c, fwd, make([]float64, c.work()+c.scratch()), 0, c.B*c.H)
+			mlpFwd(c, fwd, make([]float64, c.scratchFwd()), 0, c.B*c.H)
 			for i, v := range a.F[3] {
 				a.F[3][i] = float64(float32(v))
 			}

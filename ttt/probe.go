@@ -245,9 +245,8 @@ func mlpProbe[F prog.Float](c mlpC, a *prog.Args[F], scratch []F, lo, hi int) {
 			blas.NN(hidden, keys, st.w1, x.n, e, c.F, false, tmp)
 			for i := range x.n {
 				y := hidden[i*e : (i+1)*e]
-				for j := range y {
-					y[j] = gelu(y[j] + st.b1[j])
-				}
+				blas.Add(y, st.b1)
+				blas.GELU(y, y)
 			}
 			blas.NN(z, hidden, st.w2, x.n, c.F, e, false, tmp)
 			x.losses(c.scanC, xs, z, st.b2, gamma, beta, which)

@@ -65,8 +65,13 @@ func count[F prog.Float](c scanC, xs []F, b int) int {
 	return n
 }
 
-// sees says whether token i of a mini-batch reads the inner gradient of its token j.
-func (c *scanC) sees(i, j int) bool { return c.NonCausal || j <= i }
+// seen is the number of tokens of a mini-batch of n, from its first on, whose inner gradients token i reads.
+func (c *scanC) seen(i, n int) int {
+	if c.NonCausal {
+		return n
+	}
+	return i + 1
+}
 
 // sampleScan draws a scan for tests; fillScan decides where documents end.
 func sampleScan(r *rand.Rand) scanC {

@@ -41,25 +41,6 @@ func tokenRate[F prog.Float](c *scanC, tok []F, i int) F {
 	return max(0, 1/F(i+1)+tok[i])
 }
 
-// lnGrad computes, for one token, G = dLoss/dZ of the inner loss 1/2 ||gamma*LN(z)+beta - target||², given z.
-// It overwrites z by its normalised form xhat and returns s = sqrt(var + eps).
-func lnGrad[F prog.Float](z, gamma, beta, target, g []F, eps float64) (s F) {
-	s = normalise(z, eps)
-	var mu, mux F
-	for i, x := range z {
-		u := gamma[i] * (gamma[i]*x + beta[i] - target[i])
-		g[i] = u
-		mu += u
-		mux += u * x
-	}
-	n := F(len(z))
-	mu, mux = mu/n, mux/n
-	for i, x := range z {
-		g[i] = (g[i] - mu - x*mux) / s
-	}
-	return s
-}
-
 // normalise overwrites z by (z - mean)/s and returns s = sqrt(var + eps), the variance biased.
 func normalise[F prog.Float](z []F, eps float64) (s F) {
 	n := F(len(z))

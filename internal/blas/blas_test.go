@@ -79,11 +79,7 @@ func testProducts[F Float](t *testing.T, tol float64) {
 }
 
 func TestProducts(t *testing.T) {
-	defer func(s bool) { simd = s }(simd)
-	for _, s := range []bool{simd, false} {
-		simd = s
-		t.Run(fmt.Sprintf("float32 simd=%v", s), func(t *testing.T) { testProducts[float32](t, 4e-7) })
-	}
+	eachLevel(t, func(t *testing.T) { testProducts[float32](t, 4e-7) })
 	t.Run("float64", func(t *testing.T) { testProducts[float64](t, 1e-15) })
 }
 
@@ -113,36 +109,6 @@ func TestRowsAlone(t *testing.T) {
 			}
 		}
 	}
-}
-
-func testVectors[F Float](t *testing.T) {
-	r := rand.New(rand.NewPCG(3, 4))
-	for _, n := range []int{0, 1, 5, 31, 32, 33, 64, 127, 128, 129, 300} {
-		x, y, z := random[F](r, n), random[F](r, n), random[F](r, n)
-		var dot float64
-		sum, axpy := make([]F, n), make([]F, n)
-		for i := range x {
-			dot += float64(x[i]) * float64(y[i])
-			sum[i] = y[i] + x[i]
-			axpy[i] = z[i] + 0.5*x[i]
-		}
-		if got := Dot(x, y); !(math.Abs(float64(got)-dot) <= 1e-5*math.Sqrt(float64(n))) {
-			t.Errorf("Dot of %d: got %g, want %g", n, got, dot)
-		}
-		Add(y, x)
-		Axpy(z, 0.5, x)
-		for i := range x {
-			if y[i] != sum[i] || !(math.Abs(float64(z[i]-axpy[i])) <= 1e-6) {
-				t.Errorf("%d elements: element %d: Add %g, want %g; Axpy %g, want %g", n, i, y[i], sum[i], z[i], axpy[i])
-				break
-			}
-		}
-	}
-}
-
-func TestVectors(t *testing.T) {
-	t.Run("float32", testVectors[float32])
-	t.Run("float64", testVectors[float64])
 }
 
 func TestTranspose(t *testing.T) {
@@ -200,38 +166,6 @@ func BenchmarkProducts(b *testing.B) {
 					gflops(b, 2*m*n*k)
 				})
 			}
-		}
-	}
-}
-
-// BenchmarkVectors is where Dot's, Axpy's and Add's choice between vek and plain loops comes from.
-func BenchmarkVectors(b *testing.B) {
-	defer func(s bool) { simd = s }(simd)
-	r := rand.New(rand.NewPCG(9, 10))
-	for _, n := range []int{16, 32, 64, 128} {
-		x, y := random[float32](r, n), random[float32](r, n)
-		var sum float32
-		for _, s := range []bool{false, true} {
-			simd = s
-			name := fmt.Sprintf("%d/simd=%v", n, s)
-			b.Run("Dot/"+name, func(b *testing.B) {
-				for range b.N {
-					sum += Dot(x, y)
-				}
-				gflops(b, 2*n)
-			})
-			b.Run("Axpy/"+name, func(b *testing.B) {
-				for range b.N {
-					Axpy(x, 1e-9, y)
-				}
-				gflops(b, 2*n)
-			})
-			b.Run("Add/"+name, func(b *testing.B) {
-				for range b.N {
-					Add(x, y)
-				}
-				gflops(b, n)
-			})
 		}
 	}
 }

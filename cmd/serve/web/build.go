@@ -154,7 +154,7 @@ func version(ctx context.Context, root string) string {
 
 // hot are the packages in which calls cost a training step time, where pure Go makes it.
 var hot = []string{
-	"internal/runtime/...", "math/...", "sync/...", "github.com/viterin/...", "github.com/chewxy/...", module + "/ttt", module + "/internal/blas",
+	"internal/runtime/...", "math/...", "sync/...", module + "/ttt", module + "/internal/blas",
 }
 
 // buildWasm compiles ./wasm of the module at root. Only in hot packages are calls inlined: compressed, the file is a
