@@ -88,7 +88,8 @@ func (m *LM) AddTokens(a *prog.Arena, prefix string, b, l int) Tokens {
 
 // Activations are the tensors of a forward pass that others look at.
 type Activations struct {
-	Logits *prog.Tensor   // [B*L, V]
+	Hidden *prog.Tensor   // [B*L, C]: what the head reads, normalised
+	Logits *prog.Tensor   // [B*L, V]; nil after Trunk
 	Blocks []*prog.Tensor // [B, L, C]: each TTT layer's output, before the residual sum
 }
 
@@ -107,6 +108,15 @@ type innerLoop func(r *prog.Recorder, w *layerParams, xs *prog.Tensor, o ttt.Opt
 
 // Forward records the model on in's ids and positions: embedding, blocks, norm, head.
 func (m *LM) Forward(r *prog.Recorder, in Tokens, how Reading) Activations {
+	act := m.Trunk(r, in, how)
+	if act.Hidden != nil {
+		act.Logits = op.Linear(r, act.Hidden, m.head)
+	}
+	return act
+}
+
+// Trunk records Forward without the head.
+func (m *LM) Trunk(r *prog.Recorder, in Tokens, how Reading) Activations {
 	c, p := m.Config, m.Params
 	var act Activations
 	b, l := in.IDs.Dim(0), in.IDs.Dim(1)
@@ -117,6 +127,14 @@ func (m *LM) Forward(r *prog.Recorder, in Tokens, how Reading) Activations {
 		r.Failf("model: rows of %d tokens, want at most max_position_embeddings %d: attention and the video variant place no more", l, c.MaxPositionEmbeddings)
 	}
 	x := op.Embedding(r, in.IDs, in.Order, in.Start, p.embed).Reshape(b, l, c.HiddenSize)
+	var y *prog.Tensor // the last residual branch, not yet added to x
+	norm := func(w *prog.Tensor) (h *prog.Tensor) {
+		if y == nil {
+			return op.RMSNorm(r, x, w, c.RMSNormEps)
+		}
+		x, h = op.AddRMSNorm(r, x, y, w, c.RMSNormEps)
+		return h
+	}
 	for i := range p.layers {
 		r.Scope(fmt.Sprintf("layers.%d", i), func() {
 			w := &p.layers[i]
@@ -125,23 +143,22 @@ func (m *LM) Forward(r *prog.Recorder, in Tokens, how Reading) Activations {
 				mem = how.Memory.layers[i]
 			}
 			if c.PreConv {
-				x = op.Add(r, x, op.CausalConv(r, op.RMSNorm(r, x, w.convNorm, c.RMSNormEps), w.convW, w.convB, in.Pos, mem.pre))
+				y = op.CausalConv(r, norm(w.convNorm), w.convW, w.convB, in.Pos, mem.pre)
 			}
-			block := m.mixer(r, w, in, op.RMSNorm(r, x, w.seqNorm, c.RMSNormEps), mem, how)
-			act.Blocks = append(act.Blocks, block)
+			y = m.mixer(r, w, in, norm(w.seqNorm), mem, how)
+			act.Blocks = append(act.Blocks, y)
 			if how.probe != nil && i == len(p.layers)-1 {
 				return
 			}
-			x = op.Add(r, x, block)
-			h := op.RMSNorm(r, x, w.ffnNorm, c.RMSNormEps)
+			h := norm(w.ffnNorm)
 			h = op.SwiGLU(r, op.Linear(r, h, w.gateProj), op.Linear(r, h, w.upProj))
-			x = op.Add(r, x, op.Linear(r, h, w.downProj))
+			y = op.Linear(r, h, w.downProj)
 		})
 	}
 	if how.probe != nil {
 		return act
 	}
-	act.Logits = op.Linear(r, op.RMSNorm(r, x, p.norm, c.RMSNormEps), p.head).Reshape(b*l, c.VocabSize)
+	act.Hidden = norm(p.norm).Reshape(b*l, c.HiddenSize)
 	return act
 }
 

@@ -87,8 +87,8 @@ func NewTrainStep(m *LM, o StepOptions) (*TrainStep, error) {
 				if i == o.Micro-1 {
 					how.norms = s.norms.record(r, t.Eps)
 				}
-				act := m.Forward(r, t, how)
-				rows := op.CrossEntropy(r, act.Logits, t.Targets.Reshape(o.Batch*o.SeqLen), s.scale)
+				act := m.Trunk(r, t, how)
+				rows := op.LinearCrossEntropy(r, act.Hidden, m.head, t.Targets, s.scale)
 				op.SumTo(r, rows, s.scale, loss)
 				r.Backward()
 			})
@@ -216,8 +216,8 @@ func NewEvalStep(m *LM, b, l int, o EvalOptions) (*EvalStep, error) {
 	s.tokens = m.AddTokens(in, "", b, l)
 	var err error
 	s.Program, err = prog.Record("eval step", func(r *prog.Recorder) {
-		act := m.Forward(r, s.tokens, Reading{Memory: s.memory, MaxMiniBatches: o.MaxMiniBatches})
-		s.rows = r.Keep(op.EvalCrossEntropy(r, act.Logits, s.tokens.Targets.Reshape(b*l)))
+		act := m.Trunk(r, s.tokens, Reading{Memory: s.memory, MaxMiniBatches: o.MaxMiniBatches})
+		s.rows = r.Keep(op.EvalLinearCrossEntropy(r, act.Hidden, m.head, s.tokens.Targets))
 	})
 	if err != nil {
 		return nil, err

@@ -73,24 +73,13 @@ var (
 	})
 	addBwdK = define(prog.Spec[elemC]{
 		Name:   "add_bwd",
-		Binds:  []prog.Binding{prog.In("dout"), prog.Acc("da"), prog.Acc("db")},
-		Lens:   elemLens(3),
-		Items:  elemItems,
-		Grid:   elemGrid,
-		Tune:   elemTune[elemC],
-		F32:    addBwd[float32],
-		F64:    addBwd[float64],
-		Sample: sampleElem,
-	})
-	addBwdOneK = define(prog.Spec[elemC]{
-		Name:   "add_bwd_one",
 		Binds:  []prog.Binding{prog.In("dout"), prog.Acc("da")},
 		Lens:   elemLens(2),
 		Items:  elemItems,
 		Grid:   elemGrid,
 		Tune:   elemTune[elemC],
-		F32:    addBwdOne[float32],
-		F64:    addBwdOne[float64],
+		F32:    addBwd[float32],
+		F64:    addBwd[float64],
 		Sample: sampleElem,
 	})
 )
@@ -101,19 +90,21 @@ func Add(r *prog.Recorder, a, b *prog.Tensor) *prog.Tensor {
 	n := a.Len()
 	out := r.Temp("add", a.Shape()...)
 	addFwdK.Dispatch(r, elemC{n}, a, b, out)
-	r.Tape(func() {
-		dout := r.Grad(out)
-		if a != b && r.WantsGrad(a) && r.WantsGrad(b) {
-			addBwdK.Dispatch(r, elemC{n}, dout, r.Grad(a), r.Grad(b))
-			return
-		}
-		for _, t := range []*prog.Tensor{a, b} {
-			if r.WantsGrad(t) {
-				addBwdOneK.Dispatch(r, elemC{n}, dout, r.Grad(t))
-			}
-		}
-	}, out)
+	r.Tape(func() { handOn(r, out, a, b) }, out)
 	return out
+}
+
+// handOn records that the gradient of out is to be added to that of each of ts.
+func handOn(r *prog.Recorder, out *prog.Tensor, ts ...*prog.Tensor) {
+	c := elemC{out.Len()}
+	for _, t := range ts {
+		switch {
+		case !r.WantsGrad(t):
+		case r.Inherit(t, out, func(dst, src *prog.Tensor) { addBwdK.Dispatch(r, c, src, dst) }):
+		default:
+			addBwdK.Dispatch(r, c, r.Grad(out), r.Grad(t))
+		}
+	}
 }
 
 func addFwd[F prog.Float](_ elemC, a *prog.Args[F], _ []F, lo, hi int) {
@@ -124,14 +115,6 @@ func addFwd[F prog.Float](_ elemC, a *prog.Args[F], _ []F, lo, hi int) {
 }
 
 func addBwd[F prog.Float](_ elemC, a *prog.Args[F], _ []F, lo, hi int) {
-	dout, da, db := a.F[0][lo:hi], a.F[1][lo:hi], a.F[2][lo:hi]
-	for i, g := range dout {
-		da[i] += g
-		db[i] += g
-	}
-}
-
-func addBwdOne[F prog.Float](_ elemC, a *prog.Args[F], _ []F, lo, hi int) {
 	dout, da := a.F[0][lo:hi], a.F[1][lo:hi]
 	for i, g := range dout {
 		da[i] += g

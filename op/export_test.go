@@ -5,3 +5,6 @@ var (
 	RoundHalf   = roundHalf
 	RoundBFloat = roundBFloat
 )
+
+// LinearXent is linearXent, for tests of small tiles.
+var LinearXent = linearXent

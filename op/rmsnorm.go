@@ -58,16 +58,21 @@ func RMSNorm(r *prog.Recorder, x, w *prog.Tensor, eps float64) *prog.Tensor {
 	out := r.Temp("rmsnorm", x.Shape()...)
 	rstd := r.Temp("rmsnorm.rstd", n)
 	rmsnormFwdK.Dispatch(r, rmsnormC{n, d, eps}, x, w, out, rstd)
-	r.Tape(func() {
-		dout := r.Grad(out)
-		rmsnormBwdXK.Dispatch(r, rowsC{n, d}, x, w, rstd, dout, r.Grad(x))
-		rmsnormBwdWK.Dispatch(r, rowsC{n, d}, x, rstd, dout, r.Grad(w))
-	}, out)
+	r.Tape(func() { rmsnormBwd(r, rowsC{n, d}, x, w, rstd, r.Grad(out)) }, out)
 	return out
 }
 
+// rmsnormBwd records what the gradient dout of a norm of x adds to those of x and w.
+func rmsnormBwd(r *prog.Recorder, c rowsC, x, w, rstd, dout *prog.Tensor) {
+	rmsnormBwdXK.Dispatch(r, c, x, w, rstd, dout, r.Grad(x))
+	rmsnormBwdWK.Dispatch(r, c, x, rstd, dout, r.Grad(w))
+}
+
 func rmsnormFwd[F prog.Float](c rmsnormC, a *prog.Args[F], _ []F, lo, hi int) {
-	x, w, out, rstd := a.F[0], a.F[1], a.F[2], a.F[3]
+	rmsnormRows(c, a.F[0], a.F[1], a.F[2], a.F[3], lo, hi)
+}
+
+func rmsnormRows[F prog.Float](c rmsnormC, x, w, out, rstd []F, lo, hi int) {
 	for r := lo; r < hi; r++ {
 		xr, or := x[r*c.D:(r+1)*c.D], out[r*c.D:(r+1)*c.D]
 		var s F

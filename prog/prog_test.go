@@ -50,6 +50,8 @@ func TestRecordRefuses(t *testing.T) {
 		{"out and a are both in in, and out is written", func(r *prog.Recorder) { mixK.Dispatch(r, mixC{N: 4}, x, r.Temp("t", 4), x) }},
 		{"t: shape [0]", func(r *prog.Recorder) { r.Temp("t", 0) }},
 		{"gradient of x [4]: arena in has no gradients", func(r *prog.Recorder) { r.Grad(x) }},
+		{"2 rows from 3 of x [4]: want them inside it", func(*prog.Recorder) { x.Part(3, 2) }},
+		{"2 rows from 1 of x [4]: want them inside it, from a multiple of 64 words on", func(*prog.Recorder) { x.Part(1, 2) }},
 		{"reshape of x [4] to [3]: 3 elements, want 4", func(*prog.Recorder) { x.Reshape(3) }},
 	} {
 		_, err := prog.Record("p", c.fn)

@@ -3,6 +3,7 @@ package prog
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -30,6 +31,7 @@ type Program struct {
 type Recorder struct {
 	p     Program
 	grads map[*Buffer]*Tensor // of a whole buffer, at its offset 0
+	heirs map[*Buffer][]heir  // by a gradient's memory: who shares it and may still read it
 	tape  []tapeEntry
 	seen  map[*Arena]bool
 	scope []string
@@ -61,7 +63,7 @@ func Record(name string, build func(r *Recorder)) (p *Program, err error) {
 		}
 		p, err = nil, fmt.Errorf("prog: %s: %s", name, string(re))
 	}()
-	r := &Recorder{p: Program{Name: name}, grads: map[*Buffer]*Tensor{}, seen: map[*Arena]bool{}, names: map[string]int{}}
+	r := &Recorder{p: Program{Name: name}, grads: map[*Buffer]*Tensor{}, heirs: map[*Buffer][]heir{}, seen: map[*Arena]bool{}, names: map[string]int{}}
 	build(r)
 	r.p.plan()
 	return &r.p, nil
@@ -123,7 +125,56 @@ func (r *Recorder) Grad(t *Tensor) *Tensor {
 		r.grads[t.buf] = g
 	}
 	v := *t
-	v.buf, v.off, v.name = g.buf, g.off+t.off, "d"+t.name
+	v.buf, v.off, v.name, v.of = g.buf, g.off+t.off, "d"+t.name, t.buf
+	return &v
+}
+
+// heir is a temporary whose gradient lies in another's memory.
+type heir struct {
+	buf  *Buffer
+	copy func(dst, src *Tensor)
+}
+
+// Inherit makes the gradient of out also that of t and reports whether it could; if not, all is as it was. It is for the
+// backward pass of an operation that hands its output's gradient on unchanged, and saves a copy: gradients share memory
+// until one is to be written while another may still be read. Then copy records a copy for it.
+func (r *Recorder) Inherit(t, out *Tensor, copy func(dst, src *Tensor)) bool {
+	g := r.grads[out.buf]
+	whole := func(x *Tensor) bool { return x.buf.arena == nil && x.Len() == x.buf.words }
+	if g == nil || g.buf.arena != nil || g.buf.first < 0 || r.grads[t.buf] != nil || t.buf == out.buf || !whole(t) || !whole(out) || t.Len() != out.Len() {
+		return false
+	}
+	r.grads[t.buf] = g
+	if len(r.heirs[g.buf]) == 0 {
+		r.heirs[g.buf] = []heir{{out.buf, copy}} // until its backward pass has ended
+	}
+	r.heirs[g.buf] = append(r.heirs[g.buf], heir{t.buf, copy})
+	return true
+}
+
+// disown notes that the gradient of temporary b has been read for the last time.
+func (r *Recorder) disown(b *Buffer) {
+	if g := r.grads[b]; g != nil {
+		r.heirs[g.buf] = slices.DeleteFunc(r.heirs[g.buf], func(h heir) bool { return h.buf == b })
+	}
+}
+
+// own gives the gradient g of a temporary, which a step is about to write, memory of its own where another temporary's
+// shares it.
+func (r *Recorder) own(g *Tensor) *Tensor {
+	all := r.heirs[g.buf]
+	i := slices.IndexFunc(all, func(h heir) bool { return h.buf == g.of })
+	if i < 0 || len(all) < 2 {
+		return g
+	}
+	h := all[i]
+	r.heirs[g.buf] = slices.Delete(all, i, i+1)
+	src := r.grads[h.buf]
+	r.grads[h.buf] = nil
+	dst := r.Grad(&Tensor{name: h.buf.name, shape: src.shape, buf: h.buf})
+	h.copy(dst, src)
+	v := *g
+	v.buf = dst.buf
 	return &v
 }
 
@@ -156,7 +207,22 @@ func (r *Recorder) Backward() {
 				break
 			}
 		}
+		for _, o := range e.outs {
+			r.disown(o.buf)
+		}
 	}
+}
+
+// Ahead records fn as part of the backward pass although that comes later: gradients that need what would else have to
+// be kept until then.
+func (r *Recorder) Ahead(fn func()) {
+	if r.back != nil {
+		fn()
+		return
+	}
+	r.back = &tapeEntry{scope: r.path()}
+	fn()
+	r.back = nil
 }
 
 // add appends a step where the recording stands.
@@ -170,6 +236,7 @@ func (r *Recorder) add(s Step) {
 
 // Clear records setting t to zero.
 func (r *Recorder) Clear(t *Tensor) {
+	t = r.own(t)
 	r.touch(t, Write)
 	r.add(Step{Tensors: []*Tensor{t}})
 }
@@ -210,6 +277,12 @@ func (r *Recorder) Dispatch(k *Kernel, c any, ts ...*Tensor) { r.dispatch(k, c, 
 func (r *Recorder) dispatch(k *Kernel, c any, ts []*Tensor) {
 	if len(ts) != len(k.Binds) {
 		r.Failf("%s: %d tensors for %d bindings", k.Name, len(ts), len(k.Binds))
+	}
+	ts = slices.Clone(ts)
+	for i, t := range ts {
+		if k.Binds[i].Access != Read {
+			ts[i] = r.own(t)
+		}
 	}
 	lens := k.lens(c)
 	for i, t := range ts {

@@ -65,6 +65,8 @@ type Tensor struct {
 	buf   *Buffer
 	dtype DType
 	off   int // in words, a multiple of Align
+
+	of *Buffer // the temporary that it is the gradient of; nil: it is none, or an arena's
 }
 
 // Name is the name that listings and errors use.
@@ -111,6 +113,23 @@ func (t *Tensor) Reshape(shape ...int) *Tensor {
 
 // Rows returns t as a matrix of its last axis: [t.Len()/n, n].
 func (t *Tensor) Rows() *Tensor { n := t.Dim(-1); return t.Reshape(t.Len()/n, n) }
+
+// Part returns n of t's rows (its first axis) from row first on, as a window. Where it begins must be aligned; it panics
+// if it is not, or not inside t.
+func (t *Tensor) Part(first, n int) *Tensor {
+	row := 1
+	for _, d := range t.shape[1:] {
+		row *= d
+	}
+	if first < 0 || n < 1 || first+n > t.Dim(0) || first*row%Align != 0 {
+		panic(recordError(fmt.Sprintf("%d rows from %d of %v: want them inside it, from a multiple of %d words on", n, first, t, Align)))
+	}
+	v := *t
+	v.shape = slices.Clone(t.shape)
+	v.shape[0] = n
+	v.off += first * row
+	return &v
+}
 
 // Arena is memory that outlives a program's run and that several programs share: parameters, their gradients,
 // the optimiser's moments, a step's inputs, its metrics. An executor allocates it, zeroed, when it first sees it.

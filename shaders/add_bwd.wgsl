@@ -1,13 +1,11 @@
-// da[i] += dout[i], db[i] += dout[i].
+// da[i] += dout[i].
 // reference: op/add.go addBwd
 override N: u32 = 4u;  // elements
 override WG: u32 = 64u;
 override PER: u32 = 4u;  // elements an invocation
 override ACC_DA: bool = true;
-override ACC_DB: bool = true;
 @group(0) @binding(0) var<storage, read> dout: array<f32>;
 @group(0) @binding(1) var<storage, read_write> da: array<f32>;
-@group(0) @binding(2) var<storage, read_write> db: array<f32>;
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) id: u32) {
@@ -17,6 +15,5 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
     if (i >= N) { break; }
     let g = dout[i];
     if (ACC_DA) { da[i] += g; } else { da[i] = g; }
-    if (ACC_DB) { db[i] += g; } else { db[i] = g; }
   }
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -126,14 +127,15 @@ func (r *Run) writeCheckpoint(dir string) (s runState, err error) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return s, err
 	}
-	if err := r.Model.Save(r.ex, dir); err != nil {
+	ex := finiteReader{r.ex, r}
+	if err := r.Model.Save(ex, dir); err != nil {
 		return s, err
 	}
 	var ts []safetensors.Tensor
 	for _, a := range r.stateArenas() {
 		for _, t := range a.Tensors() {
 			v := make([]float32, t.Len())
-			if err := r.ex.Read(t, v); err != nil {
+			if err := ex.Read(t, v); err != nil {
 				return s, err
 			}
 			ts = append(ts, safetensors.Float32(a.Name()+"."+t.Name(), t.Shape(), v))
@@ -163,6 +165,28 @@ func (r *Run) writeCheckpoint(dir string) (s runState, err error) {
 		return s, err
 	}
 	return s, syncDir(dir)
+}
+
+// finiteReader refuses to read what is not finite: a checkpoint of it would be one from which no run can go on, in the place
+// of one from which it can.
+type finiteReader struct {
+	prog.Executor
+	r *Run
+}
+
+// Read implements prog.Executor.
+func (f finiteReader) Read(t *prog.Tensor, dst []float32) error {
+	if err := f.Executor.Read(t, dst); err != nil {
+		return err
+	}
+	for i, v := range dst {
+		if !finite(float64(v)) {
+			o := f.r.given(t, i, v)
+			o.Parameter, o.Given = t.Arena() == f.r.Model.Arena, t.Arena() != f.r.Model.Arena
+			return &NonFiniteError{Step: o.Step, Loss: math.NaN(), GradNorm: math.NaN(), Origin: o}
+		}
+	}
+	return nil
 }
 
 // SaveConfig writes dir/config.toml, whole or not at all.

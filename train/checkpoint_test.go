@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -258,6 +259,46 @@ func TestDamagedCheckpoints(t *testing.T) {
 }
 
 // The newest checkpoints stay, as many as asked for, and no other file is left beside them.
+// TestCheckpointOfNoNumbers: weights, moments and memories that are not finite are not written, and the last checkpoint stays.
+func TestCheckpointOfNoNumbers(t *testing.T) {
+	for _, what := range []string{"model.layers.0.ffn_norm.weight", "m.model.norm.weight", "memory"} {
+		r := on(t, least("linear", true), prog.NewCPU[float32](1))
+		if bad, err := steps(r, 2); bad != nil || err != nil {
+			t.Fatal(bad, err)
+		}
+		dir := t.TempDir()
+		good, err := r.Save(dir, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bad, err := steps(r, 1); bad != nil || err != nil {
+			t.Fatal(bad, err)
+		}
+		x := r.Model.Lookup(what)
+		for _, a := range r.stateArenas() {
+			for _, y := range a.Tensors() {
+				if a.Name()+"."+y.Name() == what || strings.HasPrefix(a.Name(), what) {
+					x = y
+				}
+			}
+		}
+		v := make([]float32, x.Len())
+		v[1] = float32(math.Inf(-1))
+		if err := r.ex.Write(x, v); err != nil {
+			t.Fatal(err)
+		}
+		_, err = r.Save(dir, 1)
+		var bad *NonFiniteError
+		if !errors.As(err, &bad) || !strings.Contains(err.Error(), "checkpoint of step 3: ") || !strings.Contains(err.Error(), "is -Inf") {
+			t.Errorf("%s: error %v", what, err)
+		}
+		if last, damaged, err := Latest(dir); err != nil || len(damaged) > 0 || last != good {
+			t.Errorf("%s: the last checkpoint is %v (%v, %v), want %v", what, last, damaged, err, good)
+		}
+		r.Close()
+	}
+}
+
 func TestKeepCheckpoints(t *testing.T) {
 	for keep, want := range map[int]string{
 		1: "step-00000005",

@@ -75,6 +75,8 @@ func index(at []int) string {
 // String says it in one line, without a full stop.
 func (o *Origin) String() string {
 	switch {
+	case o.Operation == "" && o.Parameter:
+		return fmt.Sprintf("parameter %s is %g", o.element(), o.Value)
 	case o.Operation == "":
 		return fmt.Sprintf("the step's input %s is %g", o.element(), o.Value)
 	case o.Parameter:
@@ -320,11 +322,14 @@ type NonFiniteError struct {
 // Error implements error.
 func (e *NonFiniteError) Error() string {
 	o := e.Origin
-	if o != nil && o.Operation == "" {
+	unmade := o != nil && o.Operation == ""
+	if unmade && !o.Parameter {
 		return fmt.Sprintf("train: step %d: not finite; the step was not made: %v", e.Step, o)
 	}
 	s := fmt.Sprintf("train: step %d: loss %.6g, gradient norm %.6g: not finite; the step's update was not made", e.Step, e.Loss, e.GradNorm)
 	switch {
+	case unmade:
+		s = fmt.Sprintf("train: step %d: not finite; the step was not made: %v", e.Step, o)
 	case o != nil:
 		s += fmt.Sprintf(". Its origin: %v", o)
 	case e.Trace != nil:
