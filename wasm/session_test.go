@@ -665,20 +665,20 @@ func TestImport(t *testing.T) {
 	}
 
 	for name, fill := range map[string]func(dir string){
-		"no checkpoint": func(dir string) { put(t, filepath.Join(dir, "photo.jpg"), []byte{0xff, 0xd8}, 0o644) },
+		"no checkpoint": func(dir string) { put(t, filepath.Join(dir, "photo.jpg"), []byte{0xff, 0xd8}) },
 		"unknown key": func(dir string) {
 			save(dir)
-			put(t, filepath.Join(dir, train.RunConfigFile), []byte("[model]\nattention = 3\n"), 0o644)
+			put(t, filepath.Join(dir, train.RunConfigFile), []byte("[model]\nattention = 3\n"))
 		},
 		"damaged": func(dir string) {
 			save(dir)
-			put(t, filepath.Join(dir, train.CheckpointsDir, "step-00000030", "model.safetensors"), []byte("x"), 0o644)
+			put(t, filepath.Join(dir, train.CheckpointsDir, "step-00000030", "model.safetensors"), []byte("x"))
 		},
 		"model_type": func(dir string) {
-			put(t, filepath.Join(dir, model.ConfigFile), []byte(`{"model_type": "llama"}`), 0o644)
+			put(t, filepath.Join(dir, model.ConfigFile), []byte(`{"model_type": "llama"}`))
 		},
 		"model.safetensors": func(dir string) {
-			put(t, filepath.Join(dir, model.ConfigFile), []byte(`{"model_type": "ttt", "vocab_size": 256, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 24, "num_hidden_layers": 1}`), 0o644)
+			put(t, filepath.Join(dir, model.ConfigFile), []byte(`{"model_type": "ttt", "vocab_size": 256, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 24, "num_hidden_layers": 1}`))
 		},
 	} {
 		fill(upload(name))
@@ -859,9 +859,9 @@ func TestNonFiniteEval(t *testing.T) {
 }
 
 // put writes a file.
-func put(t *testing.T, path string, b []byte, mode os.FileMode) {
+func put(t *testing.T, path string, b []byte) {
 	t.Helper()
-	if err := os.WriteFile(path, b, mode); err != nil {
+	if err := os.WriteFile(path, b, 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

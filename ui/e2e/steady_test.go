@@ -144,7 +144,7 @@ func (p *page) heaps() (page, worker float64) {
 	}
 	for _, x := range all.TargetInfos {
 		if x.Type == "worker" {
-			ctx, _ = chromedp.NewContext(p.Context(), chromedp.WithTargetID(x.TargetID)) //nolint:govet // ends with the page's
+			ctx, _ = chromedp.NewContext(p.Context(), chromedp.WithTargetID(x.TargetID)) // ends with the page's
 			return page, use()
 		}
 	}
