@@ -21,7 +21,7 @@ import (
 // take about as long as the budget says; what is then still untried takes its first variant until another start.
 const (
 	trialBudget         = time.Second
-	trialBudgetSoftware = 300 * time.Millisecond
+	trialBudgetSoftware = 150 * time.Millisecond
 	trialLeast          = 5e7     // floating-point operations of a program that is worth a trial
 	trialShare          = 0.05    // of a program's floating-point operations: less is not worth a trial
 	trialFlops          = 8e9     // of a trial's dispatch at most, of a device that is fast
