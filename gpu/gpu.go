@@ -38,7 +38,6 @@ type Adapter struct {
 	Type     string // "discrete", "integrated", "cpu" or "unknown"
 	Vendor   string // "NVIDIA", or its number
 	Device   string // the vendor's name or number of it
-	Driver   string // name and version, as far as the implementation tells
 	Software bool   // a CPU
 	Limits   Limits // the largest that a device can be asked for
 }
@@ -63,9 +62,9 @@ type Options struct {
 	// Hardware refuses adapters that are a CPU.
 	Hardware bool
 	// Tune has programs try the variants of their kernels when they are loaded, which takes up to a second of the
-	// device's life, a third of it on a CPU. All variants give the same bits; without it each kernel takes its first.
+	// device's life, a seventh of it on a CPU, whose first variants were measured. All variants give the same bits; without it each kernel takes its first.
 	Tune bool
-	// TuneFile keeps what trials found, for the next device of the same adapter and driver; empty: it is forgotten. A
+	// TuneFile keeps what trials found, for the next device of the same adapter; empty: it is forgotten. A
 	// file that cannot be read or written is no error.
 	TuneFile string
 }

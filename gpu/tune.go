@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -20,7 +21,8 @@ import (
 // take about as long as the budget says; what is then still untried takes its first variant until another start.
 const (
 	trialBudget         = time.Second
-	trialBudgetSoftware = 300 * time.Millisecond
+	trialBudgetSoftware = 150 * time.Millisecond
+	trialLeast          = 5e7     // floating-point operations of a program that is worth a trial
 	trialShare          = 0.05    // of a program's floating-point operations: less is not worth a trial
 	trialFlops          = 8e9     // of a trial's dispatch at most, of a device that is fast
 	trialFlopsSoftware  = 3e7     // and of a CPU
@@ -35,7 +37,7 @@ const (
 type tuner struct {
 	file   string // "": choices last as long as the device
 	left   time.Duration
-	chosen map[string]string // variants by tuner's keys
+	chosen map[string]string // names of variants by key
 	hashes map[string]uint32 // of kernels' shaders
 	force  int               // n > 0: the n-th variant of every kernel, counted around; for tests
 }
@@ -50,16 +52,14 @@ func newTuner(o Options, a Adapter) *tuner {
 		if a.Software {
 			t.left = trialBudgetSoftware
 		}
-		if all := readChoices(t.file); all[a.identity()] != nil {
-			t.chosen = all[a.identity()]
-		}
+		maps.Copy(t.chosen, readChoices(t.file)[a.identity()])
 	}
 	return t
 }
 
-// identity names the adapter and its driver.
+// identity names the adapter; wgpu does not tell its driver's version.
 func (a Adapter) identity() string {
-	return strings.Join([]string{a.Name, a.Backend, a.Vendor, a.Device, a.Driver}, ", ")
+	return strings.Join([]string{a.Name, a.Backend, a.Vendor, a.Device}, ", ")
 }
 
 // readChoices reads a file of choices. What it cannot read is made anew.
@@ -84,9 +84,7 @@ func (t *tuner) save(adapter string) {
 	if all[adapter] == nil {
 		all[adapter] = map[string]string{}
 	}
-	for k, v := range t.chosen {
-		all[adapter][k] = v
-	}
+	maps.Copy(all[adapter], t.chosen)
 	b, err := json.MarshalIndent(all, "", "\t")
 	if err != nil || os.MkdirAll(filepath.Dir(t.file), 0o755) != nil {
 		return
@@ -161,7 +159,7 @@ func (r *runner) tuneSteps() error {
 			keys = append(keys, k)
 		}
 	}
-	if len(keys) == 0 {
+	if len(keys) == 0 || total < trialLeast {
 		return nil
 	}
 	slices.SortFunc(keys, func(a, b string) int {

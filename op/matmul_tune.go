@@ -106,9 +106,15 @@ func matmulTile(name string, c matmulC, t prog.Traits) (tm, tn int) {
 	return tm, tn
 }
 
+// spread is how many workgroups a CPU should have to share out among its cores.
+const spread = 32
+
 // matmulDirect reads a and b where they are. On a CPU that likes short loops it takes k one by one.
 func matmulDirect(name string, c matmulC, t prog.Traits, tm, tn int) prog.Variant {
 	w := matmulShape{tm: tm, tn: tn}.fit(c)
+	for g := w.grid(c); t.Software && w.wy > 1 && g[0]*g[1]*g[2] < spread; g = w.grid(c) {
+		w.wy /= 2
+	}
 	v := w.variant(name, c)
 	short := t.Software && t.ShortLoops
 	switch {

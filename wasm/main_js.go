@@ -85,7 +85,7 @@ func (b *browser) Open() (Device, error) {
 	if !b.scope.Get("navigator").Get("gpu").Truthy() {
 		return nil, errNoWebGPU
 	}
-	return gpu.Open(gpu.Options{})
+	return gpu.Open(gpu.Options{Tune: true, TuneFile: "/tune.json"})
 }
 
 // Yield implements Host.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -113,6 +114,7 @@ func (d *deviceFlags) cpu(why string) *device {
 }
 
 func openGPU(o gpu.Options) (*device, error) {
+	o.Tune, o.TuneFile = tuning()
 	g, err := gpu.Open(o)
 	if errors.Is(err, gpu.ErrNoAdapter) {
 		return nil, failf(exitDevice, "%w: innerloop doctor says more; --device cpu works everywhere", err)
@@ -125,6 +127,15 @@ func openGPU(o gpu.Options) (*device, error) {
 		limit = memory()
 	}
 	return &device{guard(g, limit), g.Adapter().String(), ""}, nil
+}
+
+// tuning says whether programs try the variants of their kernels, and where what they find is kept.
+// INNERLOOP_TUNE=off forbids it.
+func tuning() (on bool, file string) {
+	if dir, err := os.UserCacheDir(); err == nil {
+		file = filepath.Join(dir, "innerloop", "tune.json")
+	}
+	return os.Getenv("INNERLOOP_TUNE") != "off", file
 }
 
 // memory is the machine's memory in bytes, or the less that its container may use; 0 where that is not known.
