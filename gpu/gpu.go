@@ -38,6 +38,7 @@ type Adapter struct {
 	Type     string // "discrete", "integrated", "cpu" or "unknown"
 	Vendor   string // "NVIDIA", or its number
 	Device   string // the vendor's name or number of it
+	Driver   string // name and version, as far as the implementation tells
 	Software bool   // a CPU
 	Limits   Limits // the largest that a device can be asked for
 }
@@ -61,6 +62,12 @@ type Options struct {
 	Adapter string
 	// Hardware refuses adapters that are a CPU.
 	Hardware bool
+	// Tune has programs try the variants of their kernels when they are loaded, which takes up to a second of the
+	// device's life, a third of it on a CPU. All variants give the same bits; without it each kernel takes its first.
+	Tune bool
+	// TuneFile keeps what trials found, for the next device of the same adapter and driver; empty: it is forgotten. A
+	// file that cannot be read or written is no error.
+	TuneFile string
 }
 
 // choose picks the adapter that o asks for.
@@ -100,10 +107,12 @@ type Device struct {
 	adapter Adapter
 	lim     Limits
 	rounds  int   // prog.Traits.LoopRounds
+	shorts  bool  // prog.Traits.ShortLoops
 	err     error // sticks
 	arenas  map[*prog.Arena]*arena
 	pipes   map[pipeKey]*pipe
 	runners map[*runner]bool
+	tune    *tuner
 
 	// What was begun since the last settle: how to tell an error of each call of the driver, and the pipelines.
 	begun []func(error) error
@@ -124,8 +133,8 @@ func Open(opts Options) (*Device, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gpu: %w", err)
 	}
-	return &Device{d: d, adapter: a, lim: d.limits(), rounds: loopRounds(a), arenas: map[*prog.Arena]*arena{}, pipes: map[pipeKey]*pipe{},
-		runners: map[*runner]bool{}, source: shaders.Source}, nil
+	return &Device{d: d, adapter: a, lim: d.limits(), rounds: loopRounds(a), shorts: shortLoops(a), arenas: map[*prog.Arena]*arena{}, pipes: map[pipeKey]*pipe{},
+		runners: map[*runner]bool{}, tune: newTuner(opts, a), source: shaders.Source}, nil
 }
 
 // Adapter describes the device's adapter.
@@ -137,8 +146,8 @@ func (g *Device) Limits() Limits { return g.lim }
 // Info implements prog.Executor.
 func (g *Device) Info() prog.Info {
 	return prog.Info{Name: g.adapter.Name, Backend: g.adapter.Backend, Traits: prog.Traits{
-		LoopRounds: g.rounds,
-		Software:   g.adapter.Software, MaxInvocations: g.lim.Invocations, WorkgroupMemory: g.lim.WorkgroupMemory,
+		LoopRounds: g.rounds, ShortLoops: g.shorts,
+		Software: g.adapter.Software, MaxInvocations: g.lim.Invocations, WorkgroupMemory: g.lim.WorkgroupMemory,
 		MaxWorkgroupsAxis: g.lim.WorkgroupsPerAxis,
 	}}
 }
@@ -366,4 +375,9 @@ func loopRounds(a Adapter) int {
 		return 60000
 	}
 	return 0
+}
+
+// shortLoops: SwiftShader runs a product whose loop takes one summand a round half again as fast as one that takes four.
+func shortLoops(a Adapter) bool {
+	return a.Software && strings.Contains(strings.ToLower(a.Name+" "+a.Device), "swiftshader")
 }

@@ -77,6 +77,11 @@ func (g *Device) Load(p *prog.Program) (_ prog.Runner, err error) {
 				r.uses[a] = true
 			}
 		}
+	}
+	if err := r.tuneSteps(); err != nil {
+		return nil, err
+	}
+	for i := range p.Steps {
 		r.first = append(r.first, r.entries)
 		if err := r.record(i); err != nil {
 			return nil, err
@@ -127,12 +132,13 @@ func (r *runner) record(i int) error {
 // recordKernel puts a kernel's dispatches on the tape. tell puts the step before an error.
 func (r *runner) recordKernel(st *prog.Step, tell func(error) error) error {
 	g := r.g
-	binds, grid, err := r.arguments(st)
+	k, traits := st.Kernel, g.Info().Traits
+	v := g.pick(st, traits)
+	binds, grid, err := r.arguments(st, v.Grid)
 	if err != nil {
 		return tell(err)
 	}
-	k, traits := st.Kernel, g.Info().Traits
-	src, err := g.source(k.Name, k.Consts(st.C, st.Fresh, traits))
+	src, err := g.source(v.Shader, k.VariantConsts(st.C, st.Fresh, v))
 	if err != nil {
 		return tell(err)
 	}
@@ -158,10 +164,10 @@ func (r *runner) recordKernel(st *prog.Step, tell func(error) error) error {
 	return nil
 }
 
-// arguments are the ranges that a step binds and its grid, as far as the device allows them.
-func (r *runner) arguments(st *prog.Step) (_ []bind, grid [3]uint32, _ error) {
+// arguments are the ranges that a step binds and the grid, as far as the device allows them.
+func (r *runner) arguments(st *prog.Step, want [3]int) (_ []bind, grid [3]uint32, _ error) {
 	g := r.g
-	k, traits := st.Kernel, g.Info().Traits
+	k := st.Kernel
 	if n := len(k.Binds); n > g.lim.StorageBuffers {
 		return nil, grid, fmt.Errorf("%d storage buffers, %s allows %d", n, g.adapter.Name, g.lim.StorageBuffers)
 	}
@@ -176,9 +182,9 @@ func (r *runner) arguments(st *prog.Step) (_ []bind, grid [3]uint32, _ error) {
 		}
 		binds[i] = b
 	}
-	for i, n := range k.Grid(st.C, traits) {
+	for i, n := range want {
 		if n < 1 || n > g.lim.WorkgroupsPerAxis {
-			return nil, grid, fmt.Errorf("grid %v: axis %d has %d workgroups, %s allows 1 to %d", k.Grid(st.C, traits), i, n, g.adapter.Name, g.lim.WorkgroupsPerAxis)
+			return nil, grid, fmt.Errorf("grid %v: axis %d has %d workgroups, %s allows 1 to %d", want, i, n, g.adapter.Name, g.lim.WorkgroupsPerAxis)
 		}
 		grid[i] = uint32(n)
 	}

@@ -2,8 +2,10 @@ package gpu_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -42,20 +44,22 @@ func checkBindings(text string, binds []prog.Binding) error {
 func TestShadersAreClaimed(t *testing.T) {
 	byName := map[string]*prog.Kernel{}
 	for _, k := range kernels() {
-		if byName[k.Name] != nil {
-			t.Errorf("two kernels claim %s.wgsl", k.Name)
-		}
-		byName[k.Name] = k
-		text, err := shaders.Text(k.Name)
-		if err != nil {
-			t.Error(err)
-			continue
-		}
-		if err := checkBindings(text, k.Binds); err != nil {
-			t.Errorf("%s.wgsl: %v", k.Name, err)
-		}
-		if !strings.HasPrefix(text, "// ") || !strings.Contains(text, "\n// reference: ") {
-			t.Errorf("%s.wgsl does not begin with its formula and its reference", k.Name)
+		for _, name := range k.Shaders {
+			if byName[name] != nil {
+				t.Errorf("two kernels claim %s.wgsl", name)
+			}
+			byName[name] = k
+			text, err := shaders.Text(name)
+			if err != nil {
+				t.Error(err)
+				continue
+			}
+			if err := checkBindings(text, k.Binds); err != nil {
+				t.Errorf("%s.wgsl: %v", name, err)
+			}
+			if !strings.HasPrefix(text, "// ") || !strings.Contains(text, "\n// reference: ") {
+				t.Errorf("%s.wgsl does not begin with its formula and its reference", name)
+			}
 		}
 	}
 	for _, n := range shaders.Names() {
@@ -80,26 +84,41 @@ func TestCheckBindings(t *testing.T) {
 
 // traits are the devices that kernels are specialised for in tests: WebGPU's promise, with a GPU and with a CPU.
 func traits() map[string]prog.Traits {
-	soft := prog.DefaultTraits
+	soft, short := prog.DefaultTraits, prog.DefaultTraits
 	soft.Software = true
-	return map[string]prog.Traits{"gpu": prog.DefaultTraits, "cpu": soft}
+	short.Software, short.ShortLoops = true, true
+	return map[string]prog.Traits{"gpu": prog.DefaultTraits, "cpu": soft, "cpu that likes short loops": short}
 }
 
-// specialisations yields a few sources of each kernel: n samples, both forms of each Accumulate binding, both traits.
+// specialisations yields a few sources of each kernel: n samples, both forms of each Accumulate binding, all traits,
+// and of the variants that those samples do not have the first that a sample has.
 func specialisations(k *prog.Kernel, n int, yield func(label, source string) error) error {
-	for i := range n {
+	seen := map[string]bool{}
+	for i := range max(n, 100) {
 		c := k.Sample(rand.New(rand.NewPCG(uint64(i), 11)))
-		for _, fresh := range []uint32{0, ^uint32(0)} {
-			for name, tr := range traits() {
-				label := fmt.Sprintf("%s(%+v) fresh=%v on a %s", k.Name, c, fresh != 0, name)
-				src, err := shaders.Source(k.Name, k.Consts(c, fresh, tr))
-				if err != nil {
-					return fmt.Errorf("%s: %w", label, err)
+		for name, tr := range traits() {
+			for j, v := range k.Variants(c, tr) {
+				key := fmt.Sprint(name, v.Shader, v.Name)
+				if (i >= n || j > 0) && seen[key] {
+					continue
 				}
-				if err := yield(label, src); err != nil {
-					return fmt.Errorf("%s: %w", label, err)
+				seen[key] = true
+				for _, fresh := range []uint32{0, ^uint32(0)} {
+					label := fmt.Sprintf("%s(%+v) fresh=%v on a %s, %s", k.Name, c, fresh != 0, name, v.Name)
+					src, err := shaders.Source(v.Shader, k.VariantConsts(c, fresh, v))
+					if err != nil {
+						return fmt.Errorf("%s: %w", label, err)
+					}
+					if err := yield(label, src); err != nil {
+						return fmt.Errorf("%s: %w", label, err)
+					}
 				}
 			}
+		}
+	}
+	for _, s := range k.Shaders {
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(seen)), func(key string) bool { return strings.Contains(key, s) }) {
+			return fmt.Errorf("%s: no sample takes %s.wgsl", k.Name, s)
 		}
 	}
 	return nil

@@ -59,9 +59,9 @@ var (
 			return blas.ScratchNN(m, c.N, c.K)
 		},
 		Flops: func(c matmulAnyC) float64 { return c.base().flops() },
-		Grid:  func(c matmulAnyC, t prog.Traits) [3]int { return matmulAnyTile(c, t).grid(c.base()) },
-		Tune: func(c matmulAnyC, t prog.Traits) map[string]any {
-			w := matmulAnyTile(c, t)
+		Grid:  func(c matmulAnyC, _ prog.Traits) [3]int { return matmulAnyTile(c).grid(c.base()) },
+		Tune: func(c matmulAnyC, _ prog.Traits) map[string]any {
+			w := matmulAnyTile(c)
 			return map[string]any{"WX": w.wx, "WY": w.wy}
 		},
 		Overwrites: true,
@@ -78,17 +78,14 @@ var (
 func defineMatmul(name string, rows int, scratch func(m, n, k int) int, f32 func(matmulC, *prog.Args[float32], []float32, int, int),
 	f64 func(matmulC, *prog.Args[float64], []float64, int, int), sample func(r *rand.Rand) matmulC) prog.Typed[matmulC] {
 	return define(prog.Spec[matmulC]{
-		Name:    name,
-		Binds:   matmulBinds,
-		Lens:    matmulC.lens,
-		Items:   func(c matmulC) int { return c.items(rows) },
-		Scratch: func(c matmulC) int { return scratch(min(c.M, rows), c.N, c.K) },
-		Flops:   matmulC.flops,
-		Grid:    func(c matmulC, t prog.Traits) [3]int { return matmulTile(c, t).grid(c) },
-		Tune: func(c matmulC, t prog.Traits) map[string]any {
-			w := matmulTile(c, t)
-			return map[string]any{"TM": w.tm, "TN": w.tn, "WX": w.wx, "WY": w.wy}
-		},
+		Name:       name,
+		Binds:      matmulBinds,
+		Lens:       matmulC.lens,
+		Items:      func(c matmulC) int { return c.items(rows) },
+		Scratch:    func(c matmulC) int { return scratch(min(c.M, rows), c.N, c.K) },
+		Flops:      matmulC.flops,
+		Variants:   func(c matmulC, t prog.Traits) []prog.Variant { return matmulVariants(name, c, t) },
+		Shaders:    matmulShaders(name),
 		Overwrites: true,
 		F32:        f32,
 		F64:        f64,
@@ -108,49 +105,6 @@ func (c matmulAnyC) rows() int {
 		return matmulRowsTN
 	}
 	return matmulRows
-}
-
-// matmulShape is how a shader shares out: an invocation does tm x tn elements, a workgroup is wx x wy invocations.
-type matmulShape struct{ tm, tn, wx, wy int }
-
-func (w matmulShape) grid(c matmulC) [3]int {
-	return [3]int{prog.CeilDiv(c.N, w.tn*w.wx), prog.CeilDiv(c.M, w.tm*w.wy), c.Batch}
-}
-
-// fit makes the workgroup 64 invocations, as square as leaves none of them without work where c allows that.
-func (w matmulShape) fit(c matmulC) matmulShape {
-	w.wx, w.wy = 8, 8
-	for w.wx > 1 && w.wx/2*w.tn >= c.N {
-		w.wx, w.wy = w.wx/2, w.wy*2
-	}
-	for w.wy > 1 && w.wy/2*w.tm >= c.M {
-		w.wy /= 2
-		if w.wx*w.tn < c.N {
-			w.wx *= 2
-		}
-	}
-	return w
-}
-
-// matmulTile gives each invocation 8 x 8 elements, the most that registers hold, or 4 x 4 where a GPU would
-// otherwise have too few invocations to be busy: the gradient of a weight is small and its sums are long.
-func matmulTile(c matmulC, t prog.Traits) matmulShape {
-	const busy = 8192 // invocations
-	w := matmulShape{tm: 8, tn: 8}
-	if !t.Software && c.Batch*prog.CeilDiv(c.M, 8)*prog.CeilDiv(c.N, 8) < busy {
-		w = matmulShape{tm: 4, tn: 4}
-	}
-	if c.M <= 4 {
-		w.tm = 4
-	}
-	if c.N <= 4 {
-		w.tn = 4
-	}
-	return w.fit(c)
-}
-
-func matmulAnyTile(c matmulAnyC, _ prog.Traits) matmulShape {
-	return matmulShape{tm: 4, tn: 4}.fit(c.base())
 }
 
 // MatMul records out = a·b for matrices a [M,K] and b [K,N], out [M,N], or for batches of them: [B,M,K] and [B,K,N],

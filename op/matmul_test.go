@@ -136,8 +136,8 @@ func TestMatMulRefuses(t *testing.T) {
 	}
 }
 
-// TestMatMulGrid checks, for GPUs and CPU adapters, that tiles and grid agree: every element has an invocation, no
-// workgroup is wholly outside, and the limits hold.
+// TestMatMulGrid checks, for GPUs and CPU adapters and every variant, that tiles and grid agree: every element has an
+// invocation, no workgroup is wholly outside, and the limits hold.
 func TestMatMulGrid(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 3))
 	for _, k := range op.Kernels {
@@ -146,22 +146,28 @@ func TestMatMulGrid(t *testing.T) {
 		}
 		for range 200 {
 			c := k.Sample(rnd)
-			for _, software := range []bool{false, true} {
+			for _, kind := range [][2]bool{{false, false}, {true, false}, {true, true}} {
 				tr := prog.DefaultTraits
-				tr.Software = software
-				cs, g := k.Consts(c, 0, tr), k.Grid(c, tr)
-				at := func(name string) int {
-					if v, ok := cs[name]; ok {
-						return v.(int)
+				tr.Software, tr.ShortLoops = kind[0], kind[1]
+				for _, v := range k.Variants(c, tr) {
+					cs, g := k.VariantConsts(c, 0, v), v.Grid
+					at := func(name string) int {
+						if v, ok := cs[name]; ok {
+							return v.(int)
+						}
+						return 4 // matmul_any's tile
 					}
-					return 4 // matmul_any's tile
-				}
-				x, y := at("TN")*at("WX"), at("TM")*at("WY")
-				if g[0] != int(math.Ceil(float64(at("N"))/float64(x))) || g[1] != int(math.Ceil(float64(at("M"))/float64(y))) {
-					t.Errorf("%s(%+v): grid %v of %dx%d elements", k.Name, c, g, y, x)
-				}
-				if wg := at("WX") * at("WY"); wg > 64 || wg < 1 {
-					t.Errorf("%s(%+v): workgroup of %dx%d", k.Name, c, at("WX"), at("WY"))
+					x, y := at("TN")*at("WX"), at("TM")*at("WY")
+					if g[0] != int(math.Ceil(float64(at("N"))/float64(x))) || g[1] != int(math.Ceil(float64(at("M"))/float64(y))) {
+						t.Errorf("%s(%+v), %s: grid %v of %dx%d elements", k.Name, c, v.Name, g, y, x)
+					}
+					most := 64
+					if strings.HasSuffix(v.Shader, "_tile") {
+						most = 256
+					}
+					if wg := at("WX") * at("WY"); wg > most || wg < 1 {
+						t.Errorf("%s(%+v), %s: workgroup of %dx%d", k.Name, c, v.Name, at("WX"), at("WY"))
+					}
 				}
 			}
 		}

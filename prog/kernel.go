@@ -2,6 +2,7 @@ package prog
 
 import (
 	"fmt"
+	"math/bits"
 	"math/rand/v2"
 	"reflect"
 	"strings"
@@ -67,6 +68,7 @@ type Traits struct {
 	WorkgroupMemory   int  // bytes
 	MaxWorkgroupsAxis int  // workgroups along one axis of a grid
 	LoopRounds        int  // rounds that all loops of one invocation may make together, past which it is cut short; 0: any
+	ShortLoops        bool // of a CPU: short bodies of loops are faster than unrolled ones
 }
 
 // DefaultTraits are WebGPU's default limits.
@@ -79,7 +81,7 @@ var DefaultTraits = Traits{MaxInvocations: 256, WorkgroupMemory: 16384, MaxWorkg
 // 1; the shader works in the last layer alone. So long work is cut into pieces that a device's watchdog, or its limit
 // on loops, lets pass.
 //
-// The shader is shaders/<Name>.wgsl. F32 and F64 are the same reference in Go, usually two instantiations of one
+// The shader is shaders/<Name>.wgsl, or those of Variants are. F32 and F64 are the same reference in Go, usually two instantiations of one
 // generic function: it does work items lo..hi-1 of Items, in any split and order with the same bits.
 type Spec[C any] struct {
 	Name       string
@@ -90,6 +92,8 @@ type Spec[C any] struct {
 	Flops      func(c C) float64                  // floating-point operations; nil: none worth counting
 	Grid       func(c C, t Traits) [3]int         // workgroups of the shader
 	Tune       func(c C, t Traits) map[string]any // constants that depend on the device (workgroup size, tiles); nil: none
+	Variants   func(c C, t Traits) []Variant      // in place of Grid and Tune: what a device may choose from, first what it takes untried
+	Shaders    []string                           // of Variants, all that there are; nil: Name
 	Parts      func(c C, t Traits) int            // dispatches, one after the other, that make up the kernel; nil: one
 	Overwrites bool                               // the reference asks Args.Fresh itself
 	F32        func(c C, a *Args[float32], scratch []float32, lo, hi int)
@@ -101,19 +105,29 @@ type Spec[C any] struct {
 	Tol    float64                                   // relative Frobenius error allowed in float32; 0: 1e-5
 }
 
-// Kernel is one compute shader with the same function in Go.
+// Variant is one way in which a device may compute a kernel. All variants of a kernel that a device is offered give
+// the same bits on it: which of them is the fastest may be found by trial.
+// Each workgroup does its own part of the work, however many there are: a trial may run fewer.
+type Variant struct {
+	Name   string         // tells it from the others
+	Shader string         // shaders/<Shader>.wgsl
+	Consts map[string]any // that depend on the device, as Spec.Tune
+	Grid   [3]int         // as Spec.Grid
+}
+
+// Kernel is one compute shader, or several that do the same, with the same function in Go.
 type Kernel struct {
-	Name  string
-	Binds []Binding
-	Tol   float64 // relative Frobenius error that conformance allows
+	Name    string
+	Binds   []Binding
+	Tol     float64  // relative Frobenius error that conformance allows
+	Shaders []string // the files in shaders/, without .wgsl
 
 	overwrites bool
 	lens       func(c any) []int
 	items      func(c any) int
 	scratch    func(c any) int
 	flops      func(c any) float64
-	grid       func(c any, t Traits) [3]int
-	tune       func(c any, t Traits) map[string]any
+	variants   func(c any, t Traits) []Variant
 	parts      func(c any, t Traits) int
 	sample     func(r *rand.Rand) any
 	fill       func(c any, r *rand.Rand, a *Args[float64])
@@ -126,10 +140,13 @@ type Typed[C any] struct{ *Kernel }
 
 // Define makes a kernel of its specification. It panics if the specification is incomplete.
 func Define[C any](s Spec[C]) Typed[C] {
-	if s.Lens == nil || s.Items == nil || s.Grid == nil || s.F32 == nil || s.F64 == nil || s.Sample == nil {
+	if s.Lens == nil || s.Items == nil || (s.Grid == nil) == (s.Variants == nil) || s.F32 == nil || s.F64 == nil || s.Sample == nil {
 		panic("prog: kernel " + s.Name + ": incomplete specification")
 	}
-	k := &Kernel{Name: s.Name, Binds: s.Binds, Tol: s.Tol, overwrites: s.Overwrites}
+	k := &Kernel{Name: s.Name, Binds: s.Binds, Tol: s.Tol, Shaders: s.Shaders, overwrites: s.Overwrites}
+	if k.Shaders == nil {
+		k.Shaders = []string{s.Name}
+	}
 	if k.Tol == 0 {
 		k.Tol = 1e-5
 	}
@@ -147,12 +164,15 @@ func Define[C any](s Spec[C]) Typed[C] {
 		}
 		return s.Flops(c.(C))
 	}
-	k.grid = func(c any, t Traits) [3]int { return s.Grid(c.(C), t) }
-	k.tune = func(c any, t Traits) map[string]any {
-		if s.Tune == nil {
-			return nil
+	k.variants = func(c any, t Traits) []Variant {
+		if s.Variants != nil {
+			return s.Variants(c.(C), t)
 		}
-		return s.Tune(c.(C), t)
+		v := Variant{Name: s.Name, Shader: s.Name, Grid: s.Grid(c.(C), t)}
+		if s.Tune != nil {
+			v.Consts = s.Tune(c.(C), t)
+		}
+		return []Variant{v}
 	}
 	k.parts = func(c any, t Traits) int {
 		if s.Parts == nil {
@@ -197,14 +217,22 @@ func (k *Kernel) Fill(c any, r *rand.Rand, a *Args[float64]) {
 	k.fill(c, r, a)
 }
 
-// Consts lists the shader's constants by name for one dispatch on a device: c's fields, what k tunes to the
-// device, and ACC_<NAME> of each Accumulate binding.
+// Variants are the ways in which a device may compute k, first the one that it takes untried.
+func (k *Kernel) Variants(c any, t Traits) []Variant { return k.variants(c, t) }
+
+// Consts lists the constants of the first variant's shader by name for one dispatch on a device: c's fields, what k
+// tunes to the device, and ACC_<NAME> of each Accumulate binding.
 func (k *Kernel) Consts(c any, fresh uint32, t Traits) map[string]any {
+	return k.VariantConsts(c, fresh, k.variants(c, t)[0])
+}
+
+// VariantConsts is Consts for any variant.
+func (k *Kernel) VariantConsts(c any, fresh uint32, v Variant) map[string]any {
 	m := map[string]any{}
 	for name, v := range fields(c) {
 		m[name] = v
 	}
-	for name, v := range k.tune(c, t) {
+	for name, v := range v.Consts {
 		m[name] = v
 	}
 	for i, b := range k.Binds {
@@ -215,14 +243,27 @@ func (k *Kernel) Consts(c any, fresh uint32, t Traits) map[string]any {
 	return m
 }
 
-// Grid is the number of workgroups of one dispatch on a device.
-func (k *Kernel) Grid(c any, t Traits) [3]int { return k.grid(c, t) }
+// Grid is the number of workgroups of one dispatch of the first variant on a device.
+func (k *Kernel) Grid(c any, t Traits) [3]int { return k.variants(c, t)[0].Grid }
 
 // InOutMaybe is an InOut that may hold no value yet; the kernel knows from its other inputs whether it does.
 func InOutMaybe(name string) Binding { return Binding{Name: name, Access: ReadWrite, Maybe: true} }
 
 // Parts is the number of dispatches that make up one step on a device; see Spec.
 func (k *Kernel) Parts(c any, t Traits) int { return k.parts(c, t) }
+
+// Class names c and all constants that are about as large: integers count as the next power of two.
+func (k *Kernel) Class(c any) string {
+	var s strings.Builder
+	eachField(reflect.ValueOf(c), func(f reflect.StructField, v any) bool {
+		if n, ok := v.(int); ok && n > 1 {
+			v = 1 << bits.Len(uint(n-1))
+		}
+		fmt.Fprintf(&s, "%s=%v ", f.Name, v)
+		return true
+	})
+	return strings.TrimSuffix(s.String(), " ")
+}
 
 // fields yields the constants of the shader that a struct's fields stand for, in order.
 func fields(c any) func(yield func(string, any) bool) {

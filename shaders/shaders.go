@@ -2,11 +2,14 @@
 // declarations into constants for one specialisation, because naga 0.19 knows no overrides and a constant folds.
 package shaders
 
+//go:generate go run ./gen
+
 import (
 	"embed"
 	"fmt"
 	"io/fs"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -39,6 +42,9 @@ func Text(name string) (string, error) {
 // Source returns the named shader with each override replaced by the constant of that name: ints and uints as u32,
 // float32 and float64 as f32, bools as bool. Every constant wants an override, and every override a constant unless
 // its initialiser computes it from others.
+//
+// A line that ends in the comment "// if NAME > number", or in several such conditions joined by "and", is left out
+// where a constant is not so large: shorter than the branch it stands for, for the compiler too.
 func Source(name string, consts map[string]any) (string, error) {
 	text, err := Text(name)
 	if err != nil {
@@ -49,6 +55,17 @@ func Source(name string, consts map[string]any) (string, error) {
 	for i, l := range lines {
 		rest, ok := strings.CutPrefix(l, "override ")
 		if !ok {
+			code, cond, found := strings.Cut(l, condition)
+			if !found {
+				continue
+			}
+			holds, err := all(cond, consts)
+			if err != nil {
+				return "", fmt.Errorf("shaders: %s.wgsl:%d: %w", name, i+1, err)
+			}
+			if lines[i] = code; !holds {
+				lines[i] = "\x00"
+			}
 			continue
 		}
 		id, decl, _ := strings.Cut(rest, ":")
@@ -77,7 +94,26 @@ func Source(name string, consts map[string]any) (string, error) {
 			return "", fmt.Errorf("shaders: %s.wgsl: no override for constant %s", name, id)
 		}
 	}
-	return strings.Join(lines, "\n"), nil
+	return strings.Join(slices.DeleteFunc(lines, func(l string) bool { return l == "\x00" }), "\n"), nil
+}
+
+// condition begins the comment that keeps a line.
+const condition = "  // if "
+
+// all says whether every one of the conditions "NAME > number and ..." holds.
+func all(conds string, consts map[string]any) (bool, error) {
+	for c := range strings.SplitSeq(conds, " and ") {
+		id, num, found := strings.Cut(c, " > ")
+		v, isInt := consts[id].(int)
+		n, err := strconv.Atoi(num)
+		if !found || !isInt || err != nil {
+			return false, fmt.Errorf("condition %q: want NAME > number, NAME an integer constant", c)
+		}
+		if v <= n {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // isIdentStart finds names in an initialiser: they are written in capitals, unlike the suffixes of literals.
