@@ -101,9 +101,9 @@ func (s Step) Flops() float64 {
 // Traffic is the number of bytes of the step's bindings, those read and written counted twice.
 func (s Step) Traffic() (n int64) {
 	for i, t := range s.Tensors {
-		n += 4 * int64(t.Len())
+		n += 4 * int64(t.Words())
 		if s.Kernel != nil && (s.Kernel.Binds[i].Access == ReadWrite || s.Kernel.Binds[i].Access == Accumulate && s.Fresh>>i&1 == 0) {
-			n += 4 * int64(t.Len())
+			n += 4 * int64(t.Words())
 		}
 	}
 	return n
