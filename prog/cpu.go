@@ -3,7 +3,6 @@ package prog
 import (
 	"fmt"
 	"runtime"
-	"slices"
 	"time"
 )
 
@@ -87,14 +86,9 @@ type cpuRunner[F Float] struct {
 
 // Load implements Executor.
 func (c *CPU[F]) Load(p *Program) (Runner, error) {
-	r := &cpuRunner[F]{c: c, p: p, elems: slices.Clone(p.Slots)}
+	r := &cpuRunner[F]{c: c, p: p, elems: p.elems()}
 	for range p.Slots {
 		r.slots = append(r.slots, &memory[F]{})
-	}
-	for _, b := range p.temps {
-		if b.slot >= 0 {
-			r.elems[b.slot] = max(r.elems[b.slot], b.elems)
-		}
 	}
 	for i := range p.Steps {
 		st := &p.Steps[i]
