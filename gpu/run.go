@@ -96,7 +96,7 @@ func (g *Device) Load(p *prog.Program) (_ prog.Runner, err error) {
 
 // bind is the range of t on the device.
 func (r *runner) bind(t *prog.Tensor) (bind, error) {
-	b := bind{off: 4 * int64(t.Offset()), n: 4 * int64(t.Len())}
+	b := bind{off: 4 * int64(t.Offset()), n: 4 * int64(t.Words())}
 	if a := t.Arena(); a != nil {
 		b.buf = r.g.arenas[a].buf
 	} else {
@@ -307,7 +307,18 @@ func (r *runner) Peek(t *prog.Tensor, dst []float32) error {
 	if err := r.p.CheckPeek(t, len(dst)); err != nil {
 		return err
 	}
-	return r.g.stick(r.g.d.read(r.slots[t.Slot()], 4*int64(t.Offset()), bytesOf(dst)))
+	return r.read(t, dst)
+}
+
+// read copies the elements of t, a temporary, to dst.
+func (r *runner) read(t *prog.Tensor, dst []float32) error {
+	if t.DType() != prog.F16 {
+		return r.g.stick(r.g.d.read(r.slots[t.Slot()], 4*int64(t.Offset()), bytesOf(dst)))
+	}
+	words := make([]uint32, t.Words())
+	err := r.g.d.read(r.slots[t.Slot()], 4*int64(t.Offset()), bytesOf(words))
+	prog.UnpackHalf(dst, words)
+	return r.g.stick(err)
 }
 
 // Reset implements prog.Runner.
@@ -334,10 +345,10 @@ func (r *runner) Read(t *prog.Tensor, dst []float32) error {
 	if err := prog.CheckIO(t, len(dst), false); err != nil {
 		return err
 	}
-	if s := t.Slot(); s < 0 || s >= len(r.slots) || t.Offset()+t.Len() > r.p.Slots[s] {
+	if s := t.Slot(); s < 0 || s >= len(r.slots) || t.Offset()+t.Words() > r.p.Slots[s] {
 		return fmt.Errorf("gpu: read of %v: it is not of %s", t, r.p.Name)
 	}
-	return r.g.stick(r.g.d.read(r.slots[t.Slot()], 4*int64(t.Offset()), bytesOf(dst)))
+	return r.read(t, dst)
 }
 
 // Profile implements prog.Runner. Each step is repeated in one submission until that takes long enough to measure,

@@ -33,8 +33,8 @@ func checkBindings(text string, binds []prog.Binding) error {
 		if got, want := m[1]+" "+m[2]+" "+m[3]+" "+m[4]+" "+m[5], fmt.Sprintf("0 %d storage %s %s", i, access, binds[i].Name); got != want {
 			return fmt.Errorf("binding %d is %q, want %q", i, got, want)
 		}
-		if !strings.Contains(m[6], binds[i].DType.String()) && !strings.HasSuffix(strings.TrimRight(m[6], "> "), binds[i].DType.String()[:1]) {
-			return fmt.Errorf("binding %d, %s, is of %s, want %v", i, m[5], m[6], binds[i].DType)
+		if want := binds[i].DType.WGSL(); !strings.Contains(m[6], want) && !strings.HasSuffix(strings.TrimRight(m[6], "> "), want[:1]) {
+			return fmt.Errorf("binding %d, %s, is of %s, want %s", i, m[5], m[6], want)
 		}
 	}
 	return nil

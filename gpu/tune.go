@@ -276,7 +276,7 @@ func (r *runner) scratch(st *prog.Step) (free func(), outs []handle, err error) 
 		if b.Access == prog.Read {
 			continue
 		}
-		if outs[i], err = g.newBuffer("trial of "+st.Kernel.Name, st.Tensors[i].Len()); err != nil {
+		if outs[i], err = g.newBuffer("trial of "+st.Kernel.Name, st.Tensors[i].Words()); err != nil {
 			return free, outs, err
 		}
 	}
@@ -307,7 +307,7 @@ func (r *runner) enter(c *contender, st *prog.Step, v prog.Variant, outs []handl
 	}
 	for i, h := range outs {
 		if h != 0 {
-			binds[i] = bind{buf: h, n: 4 * int64(st.Tensors[i].Len())}
+			binds[i] = bind{buf: h, n: 4 * int64(st.Tensors[i].Words())}
 		}
 	}
 	src, err := g.source(v.Shader, st.Kernel.VariantConsts(st.C, st.Fresh, v))

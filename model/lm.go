@@ -99,6 +99,7 @@ type Reading struct {
 	Decode         bool    // rows of one token, that may be at any place of a mini-batch; wants a Memory
 	MaxMiniBatches int     // of a row in which documents end; 0: ceil(L/K), which is none inside a row
 
+	store prog.DType                             // of inputs of linear layers, and of what else the backward pass wants and may be rounded: F32 or F16
 	norms func(w *layerParams, y ttt.VideoLayer) // is told the tensors of every layer of the video variant; nil: nobody is
 	probe innerLoop                              // records the layers' inner loops instead of the plain scan, after the last of which the pass ends; nil: the whole pass
 }
@@ -128,11 +129,11 @@ func (m *LM) Trunk(r *prog.Recorder, in Tokens, how Reading) Activations {
 	}
 	x := op.Embedding(r, in.IDs, in.Order, in.Start, p.embed).Reshape(b, l, c.HiddenSize)
 	var y *prog.Tensor // the last residual branch, not yet added to x
-	norm := func(w *prog.Tensor) (h *prog.Tensor) {
+	norm := func(w *prog.Tensor, to prog.DType) (h *prog.Tensor) {
 		if y == nil {
-			return op.RMSNorm(r, x, w, c.RMSNormEps)
+			return op.RMSNormTo(r, to, x, w, c.RMSNormEps)
 		}
-		x, h = op.AddRMSNorm(r, x, y, w, c.RMSNormEps)
+		x, h = op.AddRMSNormTo(r, to, x, y, w, c.RMSNormEps)
 		return h
 	}
 	for i := range p.layers {
@@ -143,22 +144,22 @@ func (m *LM) Trunk(r *prog.Recorder, in Tokens, how Reading) Activations {
 				mem = how.Memory.layers[i]
 			}
 			if c.PreConv {
-				y = op.CausalConv(r, norm(w.convNorm), w.convW, w.convB, in.Pos, mem.pre)
+				y = op.CausalConv(r, norm(w.convNorm, prog.F32), w.convW, w.convB, in.Pos, mem.pre)
 			}
-			y = m.mixer(r, w, in, norm(w.seqNorm), mem, how)
+			y = m.mixer(r, w, in, norm(w.seqNorm, how.store), mem, how)
 			act.Blocks = append(act.Blocks, y)
 			if how.probe != nil && i == len(p.layers)-1 {
 				return
 			}
-			h := norm(w.ffnNorm)
-			h = op.SwiGLU(r, op.Linear(r, h, w.gateProj), op.Linear(r, h, w.upProj))
+			h := norm(w.ffnNorm, how.store)
+			h = op.SwiGLU(r, op.LinearTo(r, how.store, h, w.gateProj), op.LinearTo(r, how.store, h, w.upProj))
 			y = op.Linear(r, h, w.downProj)
 		})
 	}
 	if how.probe != nil {
 		return act
 	}
-	act.Hidden = norm(p.norm).Reshape(b*l, c.HiddenSize)
+	act.Hidden = norm(p.norm, how.store).Reshape(b*l, c.HiddenSize)
 	return act
 }
 
@@ -177,7 +178,12 @@ func (m *LM) mixer(r *prog.Recorder, w *layerParams, in Tokens, x *prog.Tensor, 
 	if !w.hasTTT {
 		return y
 	}
-	return ttt.Gated(r, y, w.alpha, nil, layer)
+	return ttt.Gated(r, y, w.alpha, nil, func(x *prog.Tensor) *prog.Tensor {
+		if how.store == prog.F16 {
+			x = op.Half(r, x)
+		}
+		return layer(x)
+	})
 }
 
 // tttLayer records one TTT layer on x [B,L,C], the block's normalised input, of tokens at positions pos.
@@ -201,9 +207,9 @@ func (m *LM) tttLayer(r *prog.Recorder, w *layerParams, pos, x *prog.Tensor, mem
 		MaxMiniBatches: how.MaxMiniBatches, NonCausal: m.leaks(how),
 	}
 	y := m.innerLoop(r, w, xs, mem, how, o)
-	y = op.LayerNorm(r, y, w.postW, w.postB, 1e-6)
+	y = op.LayerNormTo(r, how.store, y, w.postW, w.postB, 1e-6)
 	if c.UseGate {
-		y = op.GELUGate(r, y, op.Linear(r, x.Reshape(b*l, d), w.g))
+		y = op.GELUGate(r, y, op.LinearTo(r, how.store, x.Reshape(b*l, d), w.g))
 	}
 	return op.Linear(r, y, w.o).Reshape(b, l, d)
 }

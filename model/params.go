@@ -12,12 +12,13 @@ import (
 )
 
 // Params are a model's parameters: tensors of one arena, those that weight decay touches (rank >= 2) first, so that
-// the optimiser is one dispatch. Their order for people and files is the official state dict's.
+// the optimiser is one dispatch, and of those the weights of linear layers first, so that rounding them is one. Their order for people and files is the official state dict's.
 type Params struct {
 	Config Config
-	Arena  *prog.Arena // parameters
-	Grads  *prog.Arena // of the same layout
-	Decay  int         // words of Arena that weight decay touches
+	Arena  *prog.Arena  // parameters
+	Grads  *prog.Arena  // of the same layout
+	Decay  int          // words of Arena that weight decay touches
+	Linear *prog.Tensor // the window of Arena with the weights of all linear layers
 
 	names  []string
 	embed  *prog.Tensor // [V,C]
@@ -146,16 +147,24 @@ func NewParams(c Config) (*Params, error) {
 				mostParams, c.VocabSize, c.HiddenSize, c.IntermediateSize, c.NumHiddenLayers)
 		}
 	}
-	for _, decayed := range []bool{true, false} {
+	var linear []*prog.Tensor
+	for _, group := range []int{linearWeights, otherWeights, notDecayed} {
 		for i, n := range names {
-			if (len(dims[i]) >= 2) == decayed {
+			if groupOf(c, n, len(dims[i])) != group {
+				continue
+			}
+			if group == linearWeights {
+				p.Arena.Pad(2 * prog.Align) // so that a copy in half as many words is aligned too
+				linear = append(linear, p.Arena.Add(n, prog.F32, dims[i]...))
+			} else {
 				p.Arena.Add(n, prog.F32, dims[i]...)
 			}
 		}
-		if decayed {
+		if group == otherWeights {
 			p.Decay = p.Arena.Words()
 		}
 	}
+	p.Linear = p.Arena.Span("params.linear", linear[0], linear[len(linear)-1])
 	p.Grads = p.Arena.Mirror("grads")
 	p.Arena.WithGrad(p.Grads)
 	at := p.Arena.Lookup
@@ -192,6 +201,26 @@ func NewParams(c Config) (*Params, error) {
 		})
 	}
 	return p, nil
+}
+
+// Groups of parameters, in the order in which they lie in the arena.
+const (
+	linearWeights = iota
+	otherWeights
+	notDecayed
+)
+
+// groupOf is the group of a parameter by its name and rank.
+func groupOf(c Config, name string, rank int) int {
+	switch part := name[strings.LastIndexByte(strings.TrimSuffix(name, ".weight"), '.')+1:]; {
+	case rank < 2:
+		return notDecayed
+	case strings.HasSuffix(part, "_proj.weight"), part == "lm_head.weight", part == "learnable_ttt_lr_weight",
+		part == "wq.weight", part == "wk.weight", part == "wv.weight", part == "wo.weight",
+		part == "embed_tokens.weight" && c.TieWordEmbeddings:
+		return linearWeights
+	}
+	return otherWeights
 }
 
 // inner is the inner loop whose parameters at looks up; nil where a block has none.

@@ -15,15 +15,16 @@ var update = flag.Bool("update", false, "write the program listings of testdata/
 // The recorded training step of each kind of layer is the listing in testdata: a change of what a step does shows in
 // the diff.
 func TestTrainStepListing(t *testing.T) {
-	for _, kind := range []string{"linear", "mlp"} {
+	for _, kind := range []string{"linear", "mlp", "linear-f16"} {
 		c := model.DefaultConfig()
 		c.VocabSize, c.HiddenSize, c.IntermediateSize, c.NumHiddenLayers, c.NumAttentionHeads, c.MiniBatchSize = 16, 8, 12, 1, 2, 4
-		c.TTTLayerType, c.PreConv, c.ShareQK, c.UseGate = kind, true, true, true
+		layer, half := strings.CutSuffix(kind, "-f16")
+		c.TTTLayerType, c.PreConv, c.ShareQK, c.UseGate = layer, true, true, true
 		m, err := model.New(c, model.ScanOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := model.NewTrainStep(m, model.StepOptions{Batch: 2, SeqLen: 8})
+		s, err := model.NewTrainStep(m, model.StepOptions{Batch: 2, SeqLen: 8, Half: half})
 		if err != nil {
 			t.Fatal(err)
 		}

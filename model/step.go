@@ -24,6 +24,11 @@ type StepOptions struct {
 	Positions      bool // the host fills Positions too: documents begin, or go on, inside rows
 	MaxMiniBatches int  // see Reading
 	Carry          bool // rows go on from the state that the last step left in their micro-batch's Memory
+
+	// Half rounds to binary16, two in a word, what linear layers read: their weights, once a step, and their inputs; and
+	// what else of the model is kept for the backward pass, but for the residual stream, the inputs of norms and of the
+	// inner loop, and its states. Those, all sums, the loss, gradients, moments and the weights themselves stay in float32.
+	Half bool
 }
 
 // TrainStep is the recorded training step: forward, backward and update, one program, one submission.
@@ -74,8 +79,13 @@ func NewTrainStep(m *LM, o StepOptions) (*TrainStep, error) {
 		r.Clear(whole(m.Grads))
 		loss := r.Temp("loss", 1)
 		r.Clear(loss)
+		how := Reading{MaxMiniBatches: o.MaxMiniBatches}
+		if o.Half {
+			how.store = prog.F16
+			op.HalfWeights(r, m.Linear)
+		}
 		for i, t := range s.tokens {
-			how := Reading{MaxMiniBatches: o.MaxMiniBatches}
+			how := how
 			if o.Carry {
 				how.Memory = m.NewMemory(fmt.Sprintf("memory%d", i), o.Batch)
 				s.Memory = append(s.Memory, how.Memory)

@@ -26,11 +26,16 @@ var addRMSNormFwdK = define(prog.Spec[rmsnormC]{
 // AddRMSNorm records Add and RMSNorm in one: sum = a + b and out = sum * w / sqrt(mean(sum²) + eps) over the last axis,
 // the residual of a block and the norm at the beginning of the next. a and b are [...,D], w is [D], sum and out as a.
 func AddRMSNorm(r *prog.Recorder, a, b, w *prog.Tensor, eps float64) (sum, out *prog.Tensor) {
+	return AddRMSNormTo(r, prog.F32, a, b, w, eps)
+}
+
+// AddRMSNormTo records AddRMSNorm with an out of F32 or F16; a, b and sum are of F32. For F16 D is even.
+func AddRMSNormTo(r *prog.Recorder, to prog.DType, a, b, w *prog.Tensor, eps float64) (sum, out *prog.Tensor) {
 	d := a.Dim(-1)
 	n := a.Len() / d
-	sum, out = r.Temp("add", a.Shape()...), r.Temp("rmsnorm", a.Shape()...)
+	sum, out = r.Temp("add", a.Shape()...), r.TempOf(to, "rmsnorm", a.Shape()...)
 	rstd := r.Temp("rmsnorm.rstd", n)
-	addRMSNormFwdK.Dispatch(r, rmsnormC{n, d, eps}, a, b, w, sum, out, rstd)
+	packedRows(r, to, addRMSNormFwdK, addRMSNormFwdHalfK, d).Dispatch(r, rmsnormC{n, d, eps}, a, b, w, sum, out, rstd)
 	r.Tape(func() {
 		rmsnormBwd(r, rowsC{n, d}, sum, w, rstd, r.Grad(out))
 		handOn(r, sum, a, b)

@@ -38,16 +38,20 @@ func LinearBias(r *prog.Recorder, x, w, b *prog.Tensor) *prog.Tensor {
 	if len(w.Shape()) != 2 || x.Dim(-1) != w.Dim(1) || b.Len() != w.Dim(0) {
 		r.Failf("op: LinearBias of %v: weight %v and bias %v, want [out %d] and [out]", x, w, b, x.Dim(-1))
 	}
+	weight := w
+	if half := r.Half(w); half != nil {
+		x, weight = Half(r, x), half
+	}
 	rows := x.Rows()
 	c := matmulC{1, rows.Dim(0), w.Dim(0), w.Dim(1)}
 	out := r.Temp("linear", c.M, c.N)
 	// The product adds to rows that are the bias already: the sum costs no pass of its own.
 	biasFwdK.Dispatch(r, rowsC{c.M, c.N}, b, out)
-	matmul(r, c, rows, w, out, false, true)
+	matmul(r, c, rows, weight, out, false, true)
 	r.Tape(func() {
 		dout := r.Grad(out)
 		if r.WantsGrad(x) {
-			matmul(r, matmulC{1, c.M, c.K, c.N}, dout, w, r.Grad(rows), false, false)
+			matmul(r, matmulC{1, c.M, c.K, c.N}, dout, weight, r.Grad(rows), false, false)
 		}
 		if r.WantsGrad(w) {
 			matmul(r, matmulC{1, c.N, c.K, c.M}, dout, rows, r.Grad(w), true, false)

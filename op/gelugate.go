@@ -36,13 +36,18 @@ var (
 )
 
 // GELUGate records out = x * gelu(g) with the tanh form of GELU (Hendrycks and Gimpel 2016, arXiv 1606.08415),
-// gelu(z) = z/2 * (1 + tanh(sqrt(2/pi) * (z + 0.044715 z³))). x and g are two different tensors of one length, out as x.
+// gelu(z) = z/2 * (1 + tanh(sqrt(2/pi) * (z + 0.044715 z³))). x and g are two different tensors of one length, both of F32
+// or both of F16, out as x.
 func GELUGate(r *prog.Recorder, x, g *prog.Tensor) *prog.Tensor {
 	c := elemC{x.Len()}
-	out := r.Temp("gelu_gate", x.Shape()...)
-	geluGateFwdK.Dispatch(r, c, x, g, out)
+	fwd, bwd := geluGateFwdK, geluGateBwdK
+	if x.DType() == prog.F16 {
+		fwd, bwd = geluGateFwdHalfK, geluGateBwdHalfK
+	}
+	out := r.TempOf(x.DType(), "gelu_gate", x.Shape()...)
+	fwd.Dispatch(r, c, x, g, out)
 	r.Tape(func() {
-		geluGateBwdK.Dispatch(r, c, x, g, r.Grad(out), r.Grad(x), r.Grad(g))
+		bwd.Dispatch(r, c, x, g, r.Grad(out), r.Grad(x), r.Grad(g))
 	}, out)
 	return out
 }

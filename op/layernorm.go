@@ -57,12 +57,17 @@ var (
 // LayerNorm records out = (x - mean)/sqrt(var + eps) * w + b over the last axis, var the biased variance (Ba et al.
 // 2016, arXiv 1607.06450). x is [...,D], w and b are [D], out as x.
 func LayerNorm(r *prog.Recorder, x, w, b *prog.Tensor, eps float64) *prog.Tensor {
+	return LayerNormTo(r, prog.F32, x, w, b, eps)
+}
+
+// LayerNormTo records LayerNorm with a result of F32 or F16; x is of F32. For F16 D is even.
+func LayerNormTo(r *prog.Recorder, to prog.DType, x, w, b *prog.Tensor, eps float64) *prog.Tensor {
 	d := x.Dim(-1)
 	n := x.Len() / d
-	out := r.Temp("layernorm", x.Shape()...)
+	out := r.TempOf(to, "layernorm", x.Shape()...)
 	mean := r.Temp("layernorm.mean", n)
 	rstd := r.Temp("layernorm.rstd", n)
-	layernormFwdK.Dispatch(r, layernormC{n, d, eps}, x, w, b, out, mean, rstd)
+	packedRows(r, to, layernormFwdK, layernormFwdHalfK, d).Dispatch(r, layernormC{n, d, eps}, x, w, b, out, mean, rstd)
 	r.Tape(func() {
 		dout := r.Grad(out)
 		layernormBwdXK.Dispatch(r, rowsC{n, d}, x, w, mean, rstd, dout, r.Grad(x))

@@ -29,6 +29,10 @@ func linearXent(r *prog.Recorder, x, w, targets, scale *prog.Tensor, words int) 
 	if len(x.Shape()) != 2 || len(w.Shape()) != 2 || w.Dim(1) != c || targets.Len() != n {
 		r.Failf("op: LinearCrossEntropy of %v, weight %v, targets %v: want [N C], [V C], [N]", x, w, targets)
 	}
+	weight := w
+	if half := r.Half(w); half != nil {
+		x, weight = Half(r, x), half
+	}
 	rows := tileRows(n, v, words)
 	loss := r.Temp("loss", n)
 	if rows < n {
@@ -44,7 +48,7 @@ func linearXent(r *prog.Recorder, x, w, targets, scale *prog.Tensor, words int) 
 			return t.Part(i, m)
 		}
 		logits := r.Temp("logits", m, v)
-		matmul(r, matmulC{1, m, v, c}, part(x), w, logits, false, true)
+		matmul(r, matmulC{1, m, v, c}, part(x), weight, logits, false, true)
 		if scale == nil {
 			xentEvalK.Dispatch(r, xentC{m, v}, logits, part(targets), part(loss))
 			continue
@@ -52,7 +56,7 @@ func linearXent(r *prog.Recorder, x, w, targets, scale *prog.Tensor, words int) 
 		xentK.Dispatch(r, xentC{m, v}, logits, part(targets), scale, part(loss))
 		r.Ahead(func() { // logits are their gradient now
 			if r.WantsGrad(x) {
-				matmul(r, matmulC{1, m, c, v}, logits, w, part(r.Grad(x)), false, false)
+				matmul(r, matmulC{1, m, c, v}, logits, weight, part(r.Grad(x)), false, false)
 			}
 			if r.WantsGrad(w) {
 				matmul(r, matmulC{1, v, c, m}, logits, part(x), r.Grad(w), true, false)

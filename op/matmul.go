@@ -166,12 +166,23 @@ func namedMatMul(r *prog.Recorder, name string, a, b *prog.Tensor, transA, trans
 	return out
 }
 
-// Linear records out = x·wᵀ over the last axis. x is [...,I], w is [O,I], out [...,O].
-func Linear(r *prog.Recorder, x, w *prog.Tensor) *prog.Tensor {
+// Linear records out = x·wᵀ over the last axis. x is [...,I], w is [O,I], out [...,O]. See HalfWeights.
+func Linear(r *prog.Recorder, x, w *prog.Tensor) *prog.Tensor { return LinearTo(r, prog.F32, x, w) }
+
+// LinearTo records Linear with a result of F32 or F16.
+func LinearTo(r *prog.Recorder, to prog.DType, x, w *prog.Tensor) *prog.Tensor {
 	if len(w.Shape()) != 2 || x.Dim(-1) != w.Dim(1) {
 		r.Failf("op: Linear of %v: weight %v, want [out %d]", x, w, x.Dim(-1))
 	}
-	out := namedMatMul(r, "linear", x.Rows(), w, false, true)
+	var out *prog.Tensor
+	if half := r.Half(w); half != nil {
+		out = linearHalf(r, to, x, w, half)
+	} else {
+		out = namedMatMul(r, "linear", x.Rows(), w, false, true)
+	}
+	if to == prog.F16 {
+		out = Half(r, out)
+	}
 	shape := slices.Clone(x.Shape())
 	shape[len(shape)-1] = w.Dim(0)
 	return out.Reshape(shape...)
@@ -186,15 +197,22 @@ func matmul(r *prog.Recorder, c matmulC, a, b, out *prog.Tensor, transA, transB 
 	if transA {
 		lastA = c.M
 	}
+	anyK, tn, nt, nn := matmulAnyK, matmulTNK, matmulNTK, matmulNNK
+	if b.DType() == prog.F16 {
+		anyK, tn, nt, nn = matmulAnyHalfOneK, matmulTNHalfK, matmulNTHalfK, matmulNNHalfK
+		if a.DType() == prog.F16 {
+			anyK = matmulAnyHalfK
+		}
+	}
 	switch {
 	case c.N%4 != 0 || lastA%4 != 0:
-		matmulAnyK.Dispatch(r, matmulAnyC{c.Batch, c.M, c.N, c.K, transA, transB}, a, b, out)
+		anyK.Dispatch(r, matmulAnyC{c.Batch, c.M, c.N, c.K, transA, transB}, a, b, out)
 	case transA:
-		matmulTNK.Dispatch(r, c, a, b, out)
+		tn.Dispatch(r, c, a, b, out)
 	case transB:
-		matmulNTK.Dispatch(r, c, a, b, out)
+		nt.Dispatch(r, c, a, b, out)
 	default:
-		matmulNNK.Dispatch(r, c, a, b, out)
+		nn.Dispatch(r, c, a, b, out)
 	}
 }
 

@@ -54,11 +54,16 @@ var (
 
 // RMSNorm records out = x * w / sqrt(mean(x²) + eps) over the last axis. x is [...,D], w is [D], out as x.
 func RMSNorm(r *prog.Recorder, x, w *prog.Tensor, eps float64) *prog.Tensor {
+	return RMSNormTo(r, prog.F32, x, w, eps)
+}
+
+// RMSNormTo records RMSNorm with a result of F32 or F16; x is of F32. For F16 D is even.
+func RMSNormTo(r *prog.Recorder, to prog.DType, x, w *prog.Tensor, eps float64) *prog.Tensor {
 	d := x.Dim(-1)
 	n := x.Len() / d
-	out := r.Temp("rmsnorm", x.Shape()...)
+	out := r.TempOf(to, "rmsnorm", x.Shape()...)
 	rstd := r.Temp("rmsnorm.rstd", n)
-	rmsnormFwdK.Dispatch(r, rmsnormC{n, d, eps}, x, w, out, rstd)
+	packedRows(r, to, rmsnormFwdK, rmsnormFwdHalfK, d).Dispatch(r, rmsnormC{n, d, eps}, x, w, out, rstd)
 	r.Tape(func() { rmsnormBwd(r, rowsC{n, d}, x, w, rstd, r.Grad(out)) }, out)
 	return out
 }

@@ -37,13 +37,17 @@ var (
 )
 
 // SwiGLU records out = silu(gate) * up with silu(z) = z / (1 + exp(-z)) (Shazeer 2020, arXiv 2002.05202). gate and up
-// are two different tensors of one length, out as gate.
+// are two different tensors of one length, both of F32 or both of F16, out as gate.
 func SwiGLU(r *prog.Recorder, gate, up *prog.Tensor) *prog.Tensor {
 	c := elemC{gate.Len()}
-	out := r.Temp("swiglu", gate.Shape()...)
-	swigluFwdK.Dispatch(r, c, gate, up, out)
+	fwd, bwd := swigluFwdK, swigluBwdK
+	if gate.DType() == prog.F16 {
+		fwd, bwd = swigluFwdHalfK, swigluBwdHalfK
+	}
+	out := r.TempOf(gate.DType(), "swiglu", gate.Shape()...)
+	fwd.Dispatch(r, c, gate, up, out)
 	r.Tape(func() {
-		swigluBwdK.Dispatch(r, c, gate, up, r.Grad(out), r.Grad(gate), r.Grad(up))
+		bwd.Dispatch(r, c, gate, up, r.Grad(out), r.Grad(gate), r.Grad(up))
 	}, out)
 	return out
 }

@@ -7,25 +7,35 @@ import (
 )
 
 // CPU executes programs with the kernels' Go references: in float32 the device of machines without a GPU, in
-// float64 the oracle of every other executor.
+// float64 the oracle of every other executor. Tensors of F16 are floats like all others, which a CPU[float32] rounds
+// once a step has written them, and a CPU[float64] does not.
 type CPU[F Float] struct {
 	pool   *pool[F]
 	arenas map[*Arena]*memory[F]
 }
 
-// memory is a buffer's elements by type; a tensor of either type uses the same offsets.
+// memory is a buffer's elements by type; a tensor of either type uses the same offsets, one of F16 twice those.
 type memory[F Float] struct {
 	f []F
 	u []uint32
 }
 
-func (m *memory[F]) need(d DType, words int) {
+func (m *memory[F]) need(d DType, n int) {
 	if d == U32 && m.u == nil {
-		m.u = make([]uint32, words)
+		m.u = make([]uint32, n)
 	}
-	if d == F32 && m.f == nil {
-		m.f = make([]F, words)
+	if d != U32 && m.f == nil {
+		m.f = make([]F, n)
 	}
+}
+
+// floats are the elements of t, which lies in m.
+func (m *memory[F]) floats(t *Tensor) []F {
+	off, n := t.off, t.Len()
+	if t.dtype == F16 {
+		off *= 2
+	}
+	return m.f[off : off+n : off+n]
 }
 
 // NewCPU returns an executor that uses workers goroutines, or as many as there are processors where workers is 0.
@@ -61,18 +71,22 @@ type cpuStep[F Float] struct {
 	fn     func(scratch []F, lo, hi int)
 	items  int
 	small  bool // not worth waking the other workers
+
+	round  func(scratch []F, lo, hi int) // what was written of F16, a block an item; nil: nothing
+	blocks int
 }
 
 type cpuRunner[F Float] struct {
 	c     *CPU[F]
 	p     *Program
 	slots []*memory[F]
+	elems []int // of each slot
 	steps []cpuStep[F]
 }
 
 // Load implements Executor.
 func (c *CPU[F]) Load(p *Program) (Runner, error) {
-	r := &cpuRunner[F]{c: c, p: p}
+	r := &cpuRunner[F]{c: c, p: p, elems: p.elems()}
 	for range p.Slots {
 		r.slots = append(r.slots, &memory[F]{})
 	}
@@ -87,7 +101,7 @@ func (c *CPU[F]) Load(p *Program) (Runner, error) {
 			if t.dtype == U32 {
 				a.U[j] = m.u[t.off : t.off+t.Len() : t.off+t.Len()]
 			} else {
-				a.F[j] = m.f[t.off : t.off+t.Len() : t.off+t.Len()]
+				a.F[j] = m.floats(t)
 			}
 		}
 		var s cpuStep[F]
@@ -110,6 +124,7 @@ func (c *CPU[F]) Load(p *Program) (Runner, error) {
 		default:
 			return nil, fmt.Errorf("prog: no reference for %T", a)
 		}
+		s.round, s.blocks = rounding(st, a.F)
 		s.items = k.items(st.C)
 		s.small = s.items < 2 || st.Traffic() < 1<<16 && st.Flops() < 1<<17
 		c.pool.reserve(k.scratch(st.C))
@@ -123,8 +138,36 @@ func (r *cpuRunner[F]) memory(t *Tensor) (*memory[F], error) {
 		return r.c.arena(a, t.dtype)
 	}
 	m := r.slots[t.buf.slot]
-	m.need(t.dtype, r.p.Slots[t.buf.slot])
+	m.need(t.dtype, r.elems[t.buf.slot])
 	return m, nil
+}
+
+// roundBlock is how many elements a work item of rounding does.
+const roundBlock = 4096
+
+// rounding is what rounds the elements of F16 that a step writes, and in how many blocks; nil in a CPU[float64].
+func rounding[F Float](st *Step, elems [][]F) (func(scratch []F, lo, hi int), int) {
+	var outs [][]float32
+	blocks := 0
+	for j, b := range st.Kernel.Binds {
+		if x, is32 := any(elems[j]).([]float32); is32 && b.DType == F16 && b.Access != Read {
+			outs = append(outs, x)
+			blocks += CeilDiv(len(x), roundBlock)
+		}
+	}
+	if blocks == 0 {
+		return nil, 0
+	}
+	return func(_ []F, lo, hi int) {
+		at := 0 // of a binding's first block
+		for _, x := range outs {
+			n := CeilDiv(len(x), roundBlock)
+			if from, to := max(lo, at), min(hi, at+n); from < to {
+				roundHalves(x[(from-at)*roundBlock : min((to-at)*roundBlock, len(x))])
+			}
+			at += n
+		}
+	}, blocks
 }
 
 // Run implements Runner.
@@ -156,6 +199,13 @@ func (r *cpuRunner[F]) step(s *cpuStep[F]) {
 		s.fn(r.c.pool.scratch[0], 0, s.items)
 	default:
 		r.c.pool.run(s.fn, s.items)
+	}
+	switch {
+	case s.round == nil:
+	case s.small:
+		s.round(nil, 0, s.blocks)
+	default:
+		r.c.pool.run(s.round, s.blocks)
 	}
 }
 
@@ -202,7 +252,7 @@ func (r *cpuRunner[F]) Reset() error {
 }
 
 // Data returns the elements of t, a kept temporary, themselves.
-func (r *cpuRunner[F]) Data(t *Tensor) []F { return r.slots[t.buf.slot].f[t.off : t.off+t.Len()] }
+func (r *cpuRunner[F]) Data(t *Tensor) []F { return r.slots[t.buf.slot].floats(t) }
 
 // Close implements Runner.
 func (r *cpuRunner[F]) Close() { r.slots, r.steps = nil, nil }

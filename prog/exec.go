@@ -35,7 +35,7 @@ type Runner interface {
 	// Run replays every step in order. On a GPU it returns when the work is queued; a failure of the device is
 	// returned by this or a later call and stays.
 	Run() error
-	// Read copies the elements of t, a temporary that Recorder.Keep kept, to dst, of the same length.
+	// Read copies the elements of t, a temporary of f32 or f16 that Recorder.Keep kept, to dst, of the same length.
 	Read(t *Tensor, dst []float32) error
 	// Profile runs every step by itself and returns the seconds that each takes. Temporaries and arenas hold
 	// meaningless values afterwards.
@@ -43,7 +43,7 @@ type Runner interface {
 
 	// RunSteps replays count steps from the first on. So a program can be run in pieces, and looked into between them.
 	RunSteps(first, count int) error
-	// Peek copies the elements of t, any temporary of f32, to dst, of the same length. They are t's own from the first
+	// Peek copies the elements of t, any temporary of f32 or f16, to dst, of the same length. They are t's own from the first
 	// step that writes t to the last one that uses it, and else of what it shares its memory with.
 	Peek(t *Tensor, dst []float32) error
 	// Reset sets all temporaries to zero.
@@ -95,11 +95,11 @@ func (p *Program) CheckSteps(first, count int) error {
 // CheckPeek reports what is wrong with copying n elements of t, a temporary of p.
 func (p *Program) CheckPeek(t *Tensor, n int) error {
 	switch {
-	case t.dtype != F32:
-		return fmt.Errorf("prog: copy of %v: it is of %v, want f32", t, t.dtype)
+	case t.dtype == U32:
+		return fmt.Errorf("prog: copy of %v: it is of %v, want f32 or f16", t, t.dtype)
 	case t.Len() != n:
 		return fmt.Errorf("prog: copy of %v: got %d elements, want %d", t, n, t.Len())
-	case t.buf.arena != nil || t.buf.first < 0 || t.buf.slot >= len(p.Slots) || t.off+n > p.Slots[t.buf.slot]:
+	case t.buf.arena != nil || t.buf.first < 0 || t.buf.slot >= len(p.Slots) || t.off+t.Words() > p.Slots[t.buf.slot]:
 		return fmt.Errorf("prog: copy of %v: it is no temporary of %s", t, p.Name)
 	}
 	return nil
@@ -108,8 +108,8 @@ func (p *Program) CheckPeek(t *Tensor, n int) error {
 // CheckIO reports what is wrong with copying n elements to or from t: inArena says where t has to lie.
 func CheckIO(t *Tensor, n int, inArena bool) error {
 	switch {
-	case t.dtype != F32:
-		return fmt.Errorf("prog: copy of %v: it is of %v, want f32", t, t.dtype)
+	case t.dtype == U32:
+		return fmt.Errorf("prog: copy of %v: it is of %v, want f32 or f16", t, t.dtype)
 	case t.Len() != n:
 		return fmt.Errorf("prog: copy of %v: got %d elements, want %d", t, n, t.Len())
 	case inArena != (t.buf.arena != nil):

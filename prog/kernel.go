@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -53,7 +54,7 @@ func InOut(name string) Binding { return Binding{Name: name, Access: ReadWrite, 
 // Args are the buffers of one dispatch on the CPU, indexed as Spec.Binds.
 type Args[F Float] struct {
 	F     [][]F      // nil at a u32 binding
-	U     [][]uint32 // nil at an f32 binding
+	U     [][]uint32 // nil at any other
 	fresh uint32     // bit i: binding i, an Accumulate, holds nothing yet
 }
 
@@ -195,6 +196,67 @@ func Define[C any](s Spec[C]) Typed[C] {
 		return func(scratch []float64, lo, hi int) { s.F64(cc, a, scratch, lo, hi) }
 	}
 	return Typed[C]{k}
+}
+
+// Packing makes a kernel of another one, some of whose bindings then are of F16. The reference stays the same: its
+// executor rounds what it writes. Tol is for what is left of an error apart from that rounding.
+type Packing[C any] struct {
+	Name   string
+	Binds  []string             // an Accumulate becomes a Write: nothing adds to a binary16
+	Shader func(string) string  // changes the name that a shader of the other kernel gets, in which Name has replaced its own; nil: no
+	Sample func(r *rand.Rand) C // nil: the other kernel's
+}
+
+// Packed returns k packed as p says. It panics where p does not fit.
+func (k Typed[C]) Packed(s Packing[C]) Typed[C] {
+	name := s.Name
+	p := *k.Kernel
+	p.Name, p.Binds = name, slices.Clone(k.Binds)
+	if s.Sample != nil {
+		p.sample = func(r *rand.Rand) any { return s.Sample(r) }
+	}
+	var fresh uint32
+	for _, b := range s.Binds {
+		i := slices.IndexFunc(p.Binds, func(o Binding) bool { return o.Name == b })
+		if i < 0 || p.Binds[i].DType != F32 || p.Binds[i].Access == ReadWrite {
+			panic("prog: kernel " + name + ": no " + b + " to pack")
+		}
+		if p.Binds[i].DType = F16; p.Binds[i].Access == Accumulate {
+			p.Binds[i].Access = Write
+			fresh |= 1 << i
+		}
+	}
+	if fresh != 0 && !k.overwrites {
+		panic("prog: kernel " + name + ": its reference only adds")
+	}
+	named := func(shader string) string {
+		if shader = strings.Replace(shader, k.Name, name, 1); s.Shader != nil {
+			shader = s.Shader(shader)
+		}
+		return shader
+	}
+	p.Shaders = nil
+	for _, s := range k.Shaders {
+		if s := named(s); !slices.Contains(p.Shaders, s) {
+			p.Shaders = append(p.Shaders, s)
+		}
+	}
+	p.variants = func(c any, t Traits) []Variant {
+		vs := slices.Clone(k.variants(c, t))
+		for i := range vs {
+			vs[i].Shader = named(vs[i].Shader)
+		}
+		return vs
+	}
+	p.bind32 = func(c any, a *Args[float32]) func([]float32, int, int) {
+		a.fresh |= fresh
+		return k.bind32(c, a)
+	}
+	p.bind64 = func(c any, a *Args[float64]) func([]float64, int, int) {
+		a.fresh |= fresh
+		return k.bind64(c, a)
+	}
+	return Typed[C]{&p}
 }
 
 // Dispatch records one dispatch of k with constants c on r; ts are the tensors of its bindings, in order.

@@ -90,6 +90,25 @@ func (p *Program) Stats() Stats {
 	return s
 }
 
+// elems is how many elements each slot has room for where one of F16 takes a word.
+func (p *Program) elems() []int {
+	n := slices.Clone(p.Slots)
+	for _, b := range p.temps {
+		if b.slot >= 0 {
+			n[b.slot] = max(n[b.slot], b.elems)
+		}
+	}
+	return n
+}
+
+// CPUBytes is the temporary memory of p on a CPU[float32], which keeps elements of F16 as floats.
+func (p *Program) CPUBytes() (n int64) {
+	for _, e := range p.elems() {
+		n += 4 * int64(e)
+	}
+	return n
+}
+
 // Flops is the number of floating-point operations of the step.
 func (s Step) Flops() float64 {
 	if s.Kernel == nil {
@@ -101,9 +120,9 @@ func (s Step) Flops() float64 {
 // Traffic is the number of bytes of the step's bindings, those read and written counted twice.
 func (s Step) Traffic() (n int64) {
 	for i, t := range s.Tensors {
-		n += 4 * int64(t.Len())
+		n += 4 * int64(t.Words())
 		if s.Kernel != nil && (s.Kernel.Binds[i].Access == ReadWrite || s.Kernel.Binds[i].Access == Accumulate && s.Fresh>>i&1 == 0) {
-			n += 4 * int64(t.Len())
+			n += 4 * int64(t.Words())
 		}
 	}
 	return n

@@ -37,6 +37,8 @@ type Recorder struct {
 	scope []string
 	names map[string]int // uses of a temporary's name
 	back  *tapeEntry     // whose fn runs; nil: none
+
+	master, half *Tensor // see UseHalf; nil: none
 }
 
 type tapeEntry struct {
@@ -83,12 +85,14 @@ func (r *Recorder) path() string { return strings.Join(r.scope, ".") }
 
 // Temp makes a temporary: it has no value before the first dispatch that writes it, and none after the last one
 // that reads it.
-func (r *Recorder) Temp(name string, shape ...int) *Tensor { return r.temp(name, F32, shape) }
+func (r *Recorder) Temp(name string, shape ...int) *Tensor { return r.TempOf(F32, name, shape...) }
 
 // TempU makes a temporary of u32.
-func (r *Recorder) TempU(name string, shape ...int) *Tensor { return r.temp(name, U32, shape) }
+func (r *Recorder) TempU(name string, shape ...int) *Tensor { return r.TempOf(U32, name, shape...) }
 
-func (r *Recorder) temp(name string, dtype DType, shape Shape) *Tensor {
+// TempOf makes a temporary of any type.
+func (r *Recorder) TempOf(dtype DType, name string, dims ...int) *Tensor {
+	shape := Shape(dims)
 	for _, d := range shape {
 		if d <= 0 {
 			r.Failf("%s: shape %v", name, shape)
@@ -100,7 +104,7 @@ func (r *Recorder) temp(name string, dtype DType, shape Shape) *Tensor {
 	if r.names[name]++; r.names[name] > 1 {
 		name = fmt.Sprintf("%s#%d", name, r.names[name])
 	}
-	b := &Buffer{name: name, dtype: dtype, words: shape.Len(), first: -1, last: -1}
+	b := &Buffer{name: name, dtype: dtype, words: dtype.words(shape.Len()), elems: shape.Len(), first: -1, last: -1}
 	r.p.temps = append(r.p.temps, b)
 	return &Tensor{name: name, shape: shape, buf: b, dtype: dtype}
 }
@@ -119,13 +123,39 @@ func (r *Recorder) Grad(t *Tensor) *Tensor {
 	}
 	g := r.grads[t.buf]
 	if g == nil {
-		b := &Buffer{name: "d" + t.buf.name, words: t.buf.words, first: -1, last: -1, grad: true}
+		b := &Buffer{name: "d" + t.buf.name, words: t.buf.elems, elems: t.buf.elems, first: -1, last: -1, grad: true}
 		r.p.temps = append(r.p.temps, b)
 		g = &Tensor{name: b.name, shape: Shape{b.words}, buf: b}
 		r.grads[t.buf] = g
 	}
 	v := *t
 	v.buf, v.off, v.name, v.of = g.buf, g.off+t.off, "d"+t.name, t.buf
+	if t.dtype == F16 {
+		v.dtype, v.off = F32, g.off+2*t.off
+	}
+	return &v
+}
+
+// UseHalf makes half, of F16, hold the rounded elements of master, a window of an arena, in this recording: what reads
+// master's tensors may read those in their place.
+func (r *Recorder) UseHalf(master, half *Tensor) {
+	if master.Len() != half.Len() || half.dtype != F16 || master.buf.arena == nil {
+		r.Failf("%v of %v cannot hold %v", half, half.dtype, master)
+	}
+	r.master, r.half = master, half
+}
+
+// Half returns the rounded elements of t, a tensor inside what UseHalf was told; nil where there are none.
+func (r *Recorder) Half(t *Tensor) *Tensor {
+	m := r.master
+	if m == nil || t.buf != m.buf || t.off < m.off || t.off+t.Len() > m.off+m.Len() {
+		return nil
+	}
+	v := *t
+	v.buf, v.name, v.dtype, v.off = r.half.buf, r.half.name+"."+t.name, F16, r.half.off+(t.off-m.off)/2
+	if (t.off-m.off)%(2*Align) != 0 {
+		r.Failf("%v begins %d words into %v, want a multiple of %d", t, t.off-m.off, m, 2*Align)
+	}
 	return &v
 }
 
@@ -140,7 +170,7 @@ type heir struct {
 // until one is to be written while another may still be read. Then copy records a copy for it.
 func (r *Recorder) Inherit(t, out *Tensor, copy func(dst, src *Tensor)) bool {
 	g := r.grads[out.buf]
-	whole := func(x *Tensor) bool { return x.buf.arena == nil && x.Len() == x.buf.words }
+	whole := func(x *Tensor) bool { return x.buf.arena == nil && x.Words() == x.buf.words }
 	if g == nil || g.buf.arena != nil || g.buf.first < 0 || r.grads[t.buf] != nil || t.buf == out.buf || !whole(t) || !whole(out) || t.Len() != out.Len() {
 		return false
 	}
@@ -183,7 +213,7 @@ func (r *Recorder) WantsGrad(t *Tensor) bool { return t.buf.arena == nil || t.bu
 
 // SetGrad makes g, whose value a step has written, the gradient of temporary t: the start of a backward pass.
 func (r *Recorder) SetGrad(t, g *Tensor) {
-	if t.buf.arena != nil || r.grads[t.buf] != nil || t.Len() != t.buf.words || g.Len() != t.Len() {
+	if t.buf.arena != nil || r.grads[t.buf] != nil || t.Words() != t.buf.words || g.Len() != t.Len() || g.dtype != F32 {
 		r.Failf("cannot make %v the gradient of %v", g, t)
 	}
 	r.grads[t.buf] = g
@@ -252,7 +282,7 @@ func (r *Recorder) touch(t *Tensor, a Access) (fresh bool) {
 		return false
 	}
 	if b.first < 0 {
-		whole := t.off == 0 && t.Len() == b.words
+		whole := t.off == 0 && t.Words() == b.words
 		switch {
 		case a == Write && whole, a == Accumulate && whole:
 			fresh = true
@@ -324,4 +354,4 @@ func (r *Recorder) dispatch(k *Kernel, c any, ts []*Tensor) {
 	r.add(Step{Kernel: k, C: c, Fresh: fresh, Tensors: ts})
 }
 
-func overlap(a, b *Tensor) bool { return a.off < b.off+b.Len() && b.off < a.off+a.Len() }
+func overlap(a, b *Tensor) bool { return a.off < b.off+b.Words() && b.off < a.off+a.Words() }

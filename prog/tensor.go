@@ -8,21 +8,28 @@ import (
 	"strings"
 )
 
-// DType is the element type of a tensor. Both types are four bytes, so memory is counted in words.
+// DType is the element type of a tensor. Memory is counted in words of four bytes, which hold one element, or two of F16.
 type DType uint8
 
 // The element types.
 const (
 	F32 DType = iota // IEEE 754 binary32; float64 in a CPU[float64]
 	U32              // token ids, indices, counters
+	F16              // IEEE 754 binary16, two in a u32, the first in its low half; only of temporaries. See RoundHalf
 )
 
-// String returns the WGSL name of the type.
-func (d DType) String() string {
-	if d == U32 {
-		return "u32"
+// String returns the name of the type.
+func (d DType) String() string { return [...]string{"f32", "u32", "f16"}[d] }
+
+// WGSL returns the type of the array that a shader finds the elements in.
+func (d DType) WGSL() string { return [...]string{"f32", "u32", "u32"}[d] }
+
+// words is how many words n elements take.
+func (d DType) words(n int) int {
+	if d == F16 {
+		return (n + 1) / 2
 	}
-	return "f32"
+	return n
 }
 
 // Align is the alignment of tensors within a buffer, in words: 256 bytes, WebGPU's default (and the largest
@@ -52,6 +59,7 @@ type Buffer struct {
 	arena *Arena // nil: a temporary of the program
 
 	// Of a temporary:
+	elems       int
 	slot        int  // the piece of memory that Record's plan gave it; temporaries of one slot have disjoint lives
 	first, last int  // the steps between which it holds a value; first is -1 while it holds none
 	keep        bool // readable after a run, so that it shares its memory with nothing
@@ -83,8 +91,11 @@ func (t *Tensor) Dim(i int) int {
 	return t.shape[i]
 }
 
-// Len is the number of elements (and of words) of t.
+// Len is the number of elements of t.
 func (t *Tensor) Len() int { return t.shape.Len() }
+
+// Words is the number of words that t takes.
+func (t *Tensor) Words() int { return t.dtype.words(t.Len()) }
 
 // DType is the element type of t.
 func (t *Tensor) DType() DType { return t.dtype }
@@ -121,13 +132,14 @@ func (t *Tensor) Part(first, n int) *Tensor {
 	for _, d := range t.shape[1:] {
 		row *= d
 	}
-	if first < 0 || n < 1 || first+n > t.Dim(0) || first*row%Align != 0 {
+	off := t.dtype.words(first * row)
+	if first < 0 || n < 1 || first+n > t.Dim(0) || off%Align != 0 || t.dtype == F16 && first*row%2 != 0 {
 		panic(recordError(fmt.Sprintf("%d rows from %d of %v: want them inside it, from a multiple of %d words on", n, first, t, Align)))
 	}
 	v := *t
 	v.shape = slices.Clone(t.shape)
 	v.shape[0] = n
-	v.off += first * row
+	v.off += off
 	return &v
 }
 
@@ -154,10 +166,14 @@ func (a *Arena) Name() string { return a.name }
 // Words is the arena's size in words, padding included.
 func (a *Arena) Words() int { return a.buf.words }
 
-// Add appends a tensor, aligned to Align words; padding between tensors stays zero. It panics on a name used twice.
+// Add appends a tensor, aligned to Align words; padding between tensors stays zero. It panics on a name used twice, and
+// on F16.
 func (a *Arena) Add(name string, dtype DType, shape ...int) *Tensor {
 	if a.byName[name] != nil {
 		panic(fmt.Sprintf("prog: arena %s: tensor %q added twice", a.name, name))
+	}
+	if dtype == F16 {
+		panic(fmt.Sprintf("prog: arena %s: tensor %q is of f16", a.name, name))
 	}
 	t := &Tensor{name: name, shape: slices.Clone(Shape(shape)), buf: a.buf, dtype: dtype, off: a.buf.words}
 	a.buf.words += (t.Len() + Align - 1) / Align * Align
@@ -165,6 +181,9 @@ func (a *Arena) Add(name string, dtype DType, shape ...int) *Tensor {
 	a.byName[name] = t
 	return t
 }
+
+// Pad makes the next tensor begin at a multiple of so many words, a multiple of Align.
+func (a *Arena) Pad(words int) { a.buf.words = (a.buf.words + words - 1) / words * words }
 
 // Tensors lists the arena's tensors in the order in which they were added.
 func (a *Arena) Tensors() []*Tensor { return a.tensors }
@@ -176,8 +195,10 @@ func (a *Arena) Lookup(name string) *Tensor { return a.byName[name] }
 func (a *Arena) Mirror(name string) *Arena {
 	m := NewArena(name)
 	for _, t := range a.tensors {
+		m.buf.words = t.off
 		m.Add(t.name, t.dtype, t.shape...)
 	}
+	m.buf.words = a.buf.words
 	return m
 }
 

@@ -146,7 +146,7 @@ func (t *tracer) inputs(n int) (*NonFinite, error) {
 	var all []input
 	for _, a := range t.p.Arenas {
 		for _, x := range a.tensors {
-			if x.dtype != F32 || x.Len() == 0 {
+			if x.dtype == U32 || x.Len() == 0 {
 				continue
 			}
 			if step, part := t.p.firstRead(x); step >= 0 && step < n {
@@ -206,7 +206,7 @@ func (t *tracer) written(i int) (*NonFinite, error) {
 		return nil, nil
 	}
 	for j, b := range st.Kernel.Binds {
-		if b.Access == Read || b.Scratch || b.DType != F32 || !t.p.readAfter(i, st.Tensors[j]) {
+		if b.Access == Read || b.Scratch || b.DType == U32 || !t.p.readAfter(i, st.Tensors[j]) {
 			continue
 		}
 		bad, err := t.look(st.Tensors[j])
@@ -238,7 +238,7 @@ func (t *tracer) reads(i int, bad *NonFinite) (all []Values, err error) {
 	st := &t.p.Steps[i]
 	for j, b := range st.Kernel.Binds {
 		fresh := st.Fresh>>j&1 == 1 || b.Maybe && st.Tensors[j].buf.arena == nil && st.Tensors[j].buf.first == i
-		if b.Access == Write || b.DType != F32 || fresh {
+		if b.Access == Write || b.DType == U32 || fresh {
 			continue
 		}
 		v, err := t.read(st.Tensors[j])

@@ -65,6 +65,7 @@ type Options struct {
 	KeepCheckpoints int     `toml:"keep_checkpoints" comment:"the newest that stay on disk; 0: all"`
 	CarryState      bool    `toml:"carry_state" comment:"rows go on from the state of the last step's: sequences longer than seq_len, gradients cut between"`
 	CarryTokens     int     `toml:"carry_tokens" comment:"length of those sequences, whole rows; 0: as long as the text"`
+	Precision       string  `toml:"precision" comment:"f32, or f16: weights and activations that linear layers read, and activations kept for the backward pass, rounded to 16 bits; sums, states, norms, loss and updates stay in 32"`
 	Fault           string  `toml:"fault" comment:"a known fault put into the layer, to see what it does and what finds it; empty: none; innerloop help faults lists them"`
 	CheckpointEvery int     `toml:"scan_checkpoint_every" comment:"mini-batches between kept inner states: more is less memory and more time"`
 }
@@ -97,7 +98,7 @@ func Default() Config {
 		Data:   Data{Task: "stories", SampleRate: data.SoundRate, ValFraction: 0.1, StoryBytes: 1 << 20},
 		Train: Options{
 			Steps: 300, BatchSize: 8, SeqLen: 256, MicroBatches: 1, LR: 3e-3, WarmupSteps: 30, MinLRRatio: 0.1,
-			Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, WeightDecay: 0.1, Clip: 1, Seed: 1, LogEvery: 10, EvalEvery: 100, KeepCheckpoints: 3, CheckpointEvery: 1,
+			Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, WeightDecay: 0.1, Clip: 1, Seed: 1, LogEvery: 10, EvalEvery: 100, KeepCheckpoints: 3, CheckpointEvery: 1, Precision: "f32",
 		},
 		Sample: Sample{Prompts: []string{"Once upon a time", "\"Where is "}, Tokens: 200, Seconds: 1, SoundTemperature: 1, Temperature: 0.8, TopK: 40},
 	}
@@ -247,6 +248,9 @@ func (c Config) Validate() error {
 	if t.CarryTokens%t.SeqLen != 0 || t.CarryTokens > 0 && !t.CarryState {
 		return fmt.Errorf("train: train.carry_tokens %d, want a multiple of train.seq_len %d, and train.carry_state", t.CarryTokens, t.SeqLen)
 	}
+	if t.Precision != "f32" && t.Precision != "f16" {
+		return fmt.Errorf("train: train.precision %q, want f32 or f16", t.Precision)
+	}
 	if err := c.Model.CheckFault(model.Fault(t.Fault)); err != nil {
 		return fmt.Errorf("train: train.fault: %w", err)
 	}
@@ -261,6 +265,9 @@ func (c Config) Validate() error {
 	}
 	return nil
 }
+
+// Half says whether the training step rounds to binary16; see model.StepOptions.
+func (o Options) Half() bool { return o.Precision == "f16" }
 
 // Schedule is the learning rate of a step counted from 1: linear warm-up, then a cosine to MinLRRatio at the last step.
 func (o Options) Schedule(step int) float64 {

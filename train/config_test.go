@@ -186,6 +186,8 @@ func TestValidate(t *testing.T) {
 		{"data.sample_rate=999", "train: data.sample_rate 999, want 1000 to 48000"},
 		{"data.sample_rate=48001", "train: data.sample_rate 48001, want 1000 to 48000"},
 		{"data.task=", `train: data.task "", want one of stories, `},
+		{"train.precision=f8", `train: train.precision "f8", want f32 or f16`},
+		{"train.precision=", `train: train.precision "", want f32 or f16`},
 		{"sample.temperature=-1", "train: sample.temperature -1, want 0 to 100"},
 		{"sample.sound_temperature=101", "train: sample.sound_temperature 101, want 0 to 100"},
 		{"sample.seconds=601", "train: sample.seconds 601, want 0 to 600"},

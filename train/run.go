@@ -121,7 +121,7 @@ func (r *Run) load() (err error) {
 	// A recording first: what cannot be recorded should cost no memory.
 	if r.train, err = model.NewTrainStep(r.Model, model.StepOptions{
 		Batch: t.BatchSize, SeqLen: t.SeqLen, Micro: t.MicroBatches, Ring: t.LogEvery,
-		Positions: true, MaxMiniBatches: r.reader.MiniBatches(), Carry: t.CarryState,
+		Positions: true, MaxMiniBatches: r.reader.MiniBatches(), Carry: t.CarryState, Half: t.Half(),
 	}); err != nil {
 		return err
 	}

@@ -134,6 +134,10 @@ export const FIELDS = [
   { key: "train.micro_batches", kind: "int", label: "Micro-batches", unit: "a step", min: 1, max: 256, scale: "add", step: 1, help: "Batches whose gradients are added up for one update: a larger batch in the same memory." },
   { key: "train.carry_state", kind: "switch", label: "Carry the state", help: "Each sequence goes on from the inner state of the last step's: the model trains on texts longer than a sequence." },
   { key: "train.carry_tokens", kind: "int", label: "Carry for", unit: "bytes", min: 0, max: 16777216, scale: "double", help: "Length of those texts, a multiple of the sequence length; 0: to the end of the text.", when: (s) => s.get("train.carry_state") === true },
+  {
+    key: "train.precision", kind: "choice", label: "Precision", choices: [["f32", "32 bits"], ["f16", "16 bits where that does"]],
+    help: "Of the weights and activations that matrix products read, and of what is kept for the backward pass: 16 bits take less memory. Sums, states, norms and updates always have 32.",
+  },
   { key: "train.eval_every", kind: "int", label: "Validate every", unit: "steps", min: 0, max: 1000000, scale: "1-2-5", live: true, help: "Steps between measurements on the held-out text; 0: only at the end." },
   { key: "train.seed", kind: "int", label: "Seed", min: 0, max: Number.MAX_SAFE_INTEGER, scale: "add", step: 1, help: "Where the random numbers begin: the same seed and settings give the same run." },
   { key: "sample.prompts", kind: "lines", label: "Prompts", live: true, help: "The beginnings of text that the model continues while it trains, one in each line." },
@@ -167,7 +171,7 @@ export const GROUPS = [
   { id: "optimiser", title: "Optimiser", keys: ["train.lr", "train.warmup_steps", "train.min_lr_ratio", "train.weight_decay", "train.clip", "train.beta1", "train.beta2"] },
   {
     id: "run", title: "Run",
-    keys: ["train.steps", "train.batch_size", "train.seq_len", "train.micro_batches", "train.carry_state", "train.carry_tokens", "train.eval_every", "train.seed", "sample.prompts"],
+    keys: ["train.steps", "train.batch_size", "train.seq_len", "train.micro_batches", "train.carry_state", "train.carry_tokens", "train.precision", "train.eval_every", "train.seed", "sample.prompts"],
   },
 ];
 

@@ -197,7 +197,7 @@ func (s *Session) measure(d *description, c train.Config) error {
 		return fail(codeConfig, err)
 	}
 	step, err := model.NewTrainStep(m, model.StepOptions{
-		Batch: t.BatchSize, SeqLen: t.SeqLen, Micro: t.MicroBatches, Ring: t.LogEvery, Positions: true, Carry: t.CarryState,
+		Batch: t.BatchSize, SeqLen: t.SeqLen, Micro: t.MicroBatches, Ring: t.LogEvery, Positions: true, Carry: t.CarryState, Half: t.Half(),
 	})
 	if err != nil {
 		return fail(codeConfig, err)

@@ -168,7 +168,7 @@ func newBench(cfg train.Config, dev *device) (_ *bench, err error) {
 	if b.lm, err = model.New(cfg.Model, model.ScanOptions{CheckpointEvery: t.CheckpointEvery}); err != nil {
 		return nil, err
 	}
-	if b.step, err = model.NewTrainStep(b.lm, model.StepOptions{Batch: t.BatchSize, SeqLen: t.SeqLen, Micro: t.MicroBatches}); err != nil {
+	if b.step, err = model.NewTrainStep(b.lm, model.StepOptions{Batch: t.BatchSize, SeqLen: t.SeqLen, Micro: t.MicroBatches, Half: t.Half()}); err != nil {
 		return nil, err
 	}
 	if b.run, err = dev.Load(b.step.Program); err != nil {

@@ -177,8 +177,11 @@ func guard(ex prog.Executor, limit int64) *guarded {
 
 // Load implements prog.Executor.
 func (g *guarded) Load(p *prog.Program) (prog.Runner, error) {
-	st := p.Stats()
-	need := g.temps + st.TempBytes
+	temps := p.Stats().TempBytes
+	if g.Info().Backend == "go" {
+		temps = p.CPUBytes()
+	}
+	need := g.temps + temps
 	for a := range g.arenas {
 		need += 4 * int64(a.Words())
 	}
@@ -198,8 +201,8 @@ func (g *guarded) Load(p *prog.Program) (prog.Runner, error) {
 	for _, a := range p.Arenas {
 		g.arenas[a] = true
 	}
-	g.temps += st.TempBytes
-	return &guardedRunner{r, g, st.TempBytes}, nil
+	g.temps += temps
+	return &guardedRunner{r, g, temps}, nil
 }
 
 // Upload implements prog.Executor.

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"innerloop/op"
 	"innerloop/prog"
 )
 
@@ -37,6 +38,13 @@ func conformOne(ex prog.Executor, k *prog.Kernel, c any, r *rand.Rand, fresh boo
 		}
 	}
 	k.Fill(c, r, in)
+	for i, b := range k.Binds {
+		if b.DType == prog.F16 && b.Access == prog.Read {
+			for j, v := range in.F[i] {
+				in.F[i][j] = float64(prog.RoundHalf(float32(max(-prog.MaxHalf, min(prog.MaxHalf, v)))))
+			}
+		}
+	}
 	nan := float64(float32(math.NaN()))
 	for i, b := range k.Binds {
 		if b.Access == prog.Write {
@@ -59,16 +67,43 @@ func conformOne(ex prog.Executor, k *prog.Kernel, c any, r *rand.Rand, fresh boo
 		if b.Access == prog.Read || b.Scratch {
 			continue
 		}
-		if e := RelErr(got[i], want[i]); !(e <= k.Tol) {
+		if b.DType == prog.F16 {
+			if err := nearHalves(got[i], want[i], k.Tol); err != nil {
+				return fmt.Errorf("%s%w", b.Name, err)
+			}
+		} else if e := RelErr(got[i], want[i]); !(e <= k.Tol) {
 			return fmt.Errorf("%s: relative error %.3g, want at most %.3g", b.Name, e, k.Tol)
 		}
 	}
 	return nil
 }
 
-// runKernel runs one dispatch on ex, each binding an arena of its own, Accumulate bindings temporaries where fresh.
+// nearHalves reports the first of got that is not a binary16 next to want, which is exact but for tol of its largest
+// element.
+func nearHalves(got, want []float32, tol float64) error {
+	var most float64
+	for _, w := range want {
+		if math.Abs(float64(w)) <= prog.MaxHalf {
+			most = max(most, math.Abs(float64(w)))
+		}
+	}
+	for i, w := range want {
+		g := float64(got[i])
+		const unit, least = 1.0 / (1 << 11), 1.0 / (1 << 25) // half the distance to the next: of w, and of denormals
+		switch {
+		case got[i] == prog.RoundHalf(w):
+		case prog.RoundHalf(got[i]) != got[i] || !(math.Abs(g-float64(w)) <= math.Abs(float64(w))*(unit+tol)+least+tol*most):
+			return fmt.Errorf("[%d] is %g, want %g rounded, %g", i, g, w, prog.RoundHalf(w))
+		}
+	}
+	return nil
+}
+
+// runKernel runs one dispatch on ex, each binding an arena of its own, Accumulate bindings temporaries where fresh. What
+// is of F16 is a temporary too: inputs are made of an arena of F32.
 func runKernel(ex prog.Executor, k *prog.Kernel, c any, in *prog.Args[float64], fresh bool) ([][]float32, error) {
 	ts := make([]*prog.Tensor, len(k.Binds))
+	filled := make([]*prog.Tensor, len(k.Binds)) // by the host
 	temp := make([]bool, len(k.Binds))
 	var arenas []*prog.Arena
 	defer func() {
@@ -83,9 +118,19 @@ func runKernel(ex prog.Executor, k *prog.Kernel, c any, in *prog.Args[float64], 
 				ts[i], temp[i] = r.Keep(r.Temp(b.Name, lens[i])), true
 				continue
 			}
+			if b.DType == prog.F16 && b.Access != prog.Read {
+				ts[i], temp[i] = r.Keep(r.TempOf(b.DType, b.Name, lens[i])), true
+				continue
+			}
 			a := prog.NewArena(b.Name)
 			arenas = append(arenas, a)
+			if b.DType == prog.F16 {
+				filled[i] = a.Add(b.Name, prog.F32, lens[i])
+				ts[i] = op.Half(r, filled[i])
+				continue
+			}
 			ts[i] = a.Add(b.Name, b.DType, lens[i])
+			filled[i] = ts[i]
 		}
 		r.Dispatch(k, c, ts...)
 	})
@@ -102,12 +147,12 @@ func runKernel(ex prog.Executor, k *prog.Kernel, c any, in *prog.Args[float64], 
 			if temp[i] {
 				continue
 			}
-			s := prog.NewStage(ts[i].Arena())
+			s := prog.NewStage(filled[i].Arena())
 			if b.DType == prog.U32 {
-				copy(s.U32(ts[i]), in.U[i])
+				copy(s.U32(filled[i]), in.U[i])
 			} else {
 				for j, v := range in.F[i] {
-					s.F32(ts[i])[j] = float32(v)
+					s.F32(filled[i])[j] = float32(v)
 				}
 			}
 			if err := ex.Upload(s); err != nil {

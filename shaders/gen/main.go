@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"text/template"
 )
@@ -17,24 +19,47 @@ import (
 //go:embed matmul.tmpl
 var text string
 
+// half is the function that makes a binary16, as every shader with such a result has it.
+//
+//go:embed half.wgsl
+var half string
+
 // kernel is what the template makes a shader of.
 type kernel struct {
 	Form string // nn, nt or tn: the letter of a and of b, t where it is transposed
 	Kind string // "": k by 4; k1: k one by one; tile: through workgroup memory
 	Max  int    // the largest TM and TN
+
+	Packed []string // the bindings that hold binary16, two in a word
 }
 
 // kernels are all that there are. A transposed a is read along its rows, so that k goes one by one anyway.
 var kernels = []kernel{
-	{"nn", "", 16}, {"nt", "", 16}, {"tn", "", 16},
-	{"nn", "k1", 16}, {"nt", "k1", 16},
-	{"nn", "tile", 8}, {"nt", "tile", 8}, {"tn", "tile", 8},
+	{"nn", "", 16, nil}, {"nt", "", 16, nil}, {"tn", "", 16, nil},
+	{"nn", "k1", 16, nil}, {"nt", "k1", 16, nil},
+	{"nn", "tile", 8, nil}, {"nt", "tile", 8, nil}, {"tn", "tile", 8, nil},
+
+	{"nt", "", 16, packedAB}, {"nt", "", 16, packedAll}, {"nn", "", 16, packedB}, {"tn", "", 16, packedB},
+	{"nt", "tile", 8, packedAB}, {"nt", "tile", 8, packedAll}, {"nn", "tile", 8, packedB}, {"tn", "tile", 8, packedB},
 }
+
+// What a Linear and its gradients read and write packed: input and weight; a kept output too; one of the two.
+var packedAB, packedAll, packedB = []string{"a", "b"}, []string{"a", "b", "out"}, []string{"b"}
 
 // file is the shader's name in the folder shaders.
 func (k kernel) file() string {
-	return strings.TrimSuffix("matmul_"+k.Form+"_"+k.Kind, "_") + ".wgsl"
+	name := "matmul_" + k.Form
+	if len(k.Packed) > 0 {
+		name += "_f16"
+	}
+	if k.Packs("out") {
+		name += "_out"
+	}
+	return strings.TrimSuffix(name+"_"+k.Kind, "_") + ".wgsl"
 }
+
+// Packs says whether a binding holds binary16.
+func (k kernel) Packs(binding string) bool { return slices.Contains(k.Packed, binding) }
 
 // Rows and Cols count the rows, and the columns by fours, of the largest tile; Blocks its rows by fours.
 func (k kernel) Rows() []int   { return upTo(k.Max) }
@@ -92,6 +117,7 @@ func whenStep(step, row, col int) string {
 // source is the text of k's shader.
 func (k kernel) source() ([]byte, error) {
 	t, err := template.New("matmul").Funcs(template.FuncMap{
+		"half": func() string { return half },
 		"when": when,
 		"step": whenStep,
 		"upto": upTo,
@@ -104,8 +130,40 @@ func (k kernel) source() ([]byte, error) {
 		return nil, err
 	}
 	var b bytes.Buffer
-	err = t.Execute(&b, k)
-	return b.Bytes(), err
+	if err = t.Execute(&b, k); err != nil {
+		return nil, err
+	}
+	src := b.String()
+	for _, m := range k.Packed {
+		if m != "out" {
+			src = unpacked(src, m)
+		}
+	}
+	return []byte(src), nil
+}
+
+// unpacked makes every element m[i] that the code of main and the functions before it read one of m4(i), which unpacks.
+func unpacked(src, m string) string {
+	declared := strings.Index(src, "fn edge")
+	out, rest := src[:declared], src[declared:]
+	read := regexp.MustCompile(`\b` + m + `\[`)
+	for {
+		at := read.FindStringIndex(rest)
+		if at == nil {
+			return out + rest
+		}
+		end, depth := at[1], 1
+		for ; depth > 0; end++ {
+			switch rest[end] {
+			case '[':
+				depth++
+			case ']':
+				depth--
+			}
+		}
+		out += rest[:at[0]] + m + "4(" + rest[at[1]:end-1] + ")"
+		rest = rest[end:]
+	}
 }
 
 func main() {

@@ -15,7 +15,7 @@ const DEFAULTS = {
   "model.conv_kernel": 4, "model.tie_word_embeddings": true, "data.task": "stories", "data.file": "", "data.val_fraction": 0.02, "data.document": "", "data.story_bytes": 1048576,
   "train.steps": 1000, "train.batch_size": 8, "train.seq_len": 256, "train.micro_batches": 1, "train.lr": 0.003, "train.warmup_steps": 30, "train.min_lr_ratio": 0.1,
   "train.beta1": 0.9, "train.beta2": 0.95, "train.weight_decay": 0.1, "train.clip": 1, "train.seed": 1, "train.eval_every": 50, "train.carry_state": false,
-  "train.carry_tokens": 0, "train.scan_checkpoint_every": 1,
+  "train.carry_tokens": 0, "train.precision": "f32", "train.scan_checkpoint_every": 1,
   "model.block": "ttt", "model.layers": "all", "model.variant": "lm", "model.target_eps": 1e-5, "model.gate_init": 0.1, "model.attention_window": 0, "model.max_position_embeddings": 2048, "train.fault": "", "sample.prompts": ["Once upon a time"], "sample.tokens": 120, "sample.temperature": 0.5, "sample.top_k": 40,
 };
 

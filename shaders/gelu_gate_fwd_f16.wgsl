@@ -1,0 +1,48 @@
+// out[i] = x[i] * gelu(g[i]),  gelu(z) = z/2 * (1 + tanh(sqrt(2/pi)*(z + 0.044715 z^3))).
+// All hold two binary16 in a word.
+// reference: op/gelugate.go geluGateFwd
+override N: u32 = 4u;  // elements
+override WG: u32 = 64u;
+override PER: u32 = 4u;  // elements an invocation
+@group(0) @binding(0) var<storage, read> x: array<u32>;
+@group(0) @binding(1) var<storage, read> g: array<u32>;
+@group(0) @binding(2) var<storage, read_write> out: array<u32>;
+
+// logistic returns s = 1/(1+exp(-x)) and s*(1-s); its exponential cannot overflow.
+fn logistic(x: f32) -> vec2<f32> {
+  let e = exp(-abs(x));
+  let d = 1.0 / (1.0 + e);
+  return vec2<f32>(select(d, e * d, x < 0.0), e * d * d);
+}
+
+// gelu returns z * logistic(2u), u = sqrt(2/pi)*(z + 0.044715 z^3), and its derivative. Beyond 30 the logistic is 0
+// or 1, and the cube of what is clamped there cannot overflow.
+fn gelu(z: f32) -> vec2<f32> {
+  let k = 1.5957691216057308;
+  let b = clamp(z, -30.0, 30.0);
+  let s = logistic(k * (b + 0.044715 * b * b * b));
+  return vec2<f32>(z * s.x, s.x + z * s.y * k * (1.0 + 0.134145 * b * b));
+}
+
+// half rounds v to the nearest binary16, half to even; what is larger than any becomes an infinity. By hand, because
+// pack2x16float may round as a device likes. reference: prog/half.go RoundHalf
+fn half(v: f32) -> u32 {
+  let u = bitcast<u32>(v);
+  let m = u & 0x7fffffffu;
+  var h = (m - 0x38000000u + 0xfffu + ((m >> 13u) & 1u)) >> 13u;
+  if (m < 0x38800000u) { h = u32(round(abs(v) * 16777216.0)); }  // denormal
+  if (m > 0x477fe000u) { h = select(0x7c00u, 0x7e00u, m > 0x7f800000u); }
+  return h | ((u >> 16u) & 0x8000u);
+}
+
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) id: u32) {
+  let first = (wg.y * nwg.x + wg.x) * (WG * PER / 2u) + id;
+  for (var j = 0u; j < PER / 2u; j++) {
+    let w = first + j * WG;
+    if (w * 2u >= N) { break; }
+    let y = unpack2x16float(x[w]);
+    let z = unpack2x16float(g[w]);
+    out[w] = half(y.x * gelu(z.x).x) | half(y.y * gelu(z.y).x) << 16u;
+  }
+}
