@@ -64,8 +64,8 @@ const (
 	// widest is the most columns of a panel.
 	widest = 32
 	// Products of at least packRows rows copy each panel of b, and those of at least packColumns columns the columns
-	// of a, before they use them so often.
-	packRows, packColumns = 32, 96
+	// of a, before they use them so often; shorter sums than packDepth find all they need in the cache.
+	packRows, packColumns, packDepth = 32, 96, 64
 )
 
 // depth is the number of terms of k that are added up at a time: parts of about one size.
