@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"runtime"
 	"time"
+
+	"innerloop/internal/blas"
 )
 
 // CPU executes programs with the kernels' Go references: in float32 the device of machines without a GPU, in
@@ -48,7 +50,11 @@ func NewCPU[F Float](workers int) *CPU[F] {
 
 // Info implements Executor.
 func (c *CPU[F]) Info() Info {
-	return Info{Name: fmt.Sprintf("pure Go, %d threads", c.pool.workers), Backend: "go"}
+	name := fmt.Sprintf("pure Go, %d threads", c.pool.workers)
+	if _, ok := any(c).(*CPU[float32]); ok && blas.Instructions() != "" {
+		name += ", " + blas.Instructions()
+	}
+	return Info{Name: name, Backend: "go"}
 }
 
 // arena returns the memory of a, with room for a tensor of d.

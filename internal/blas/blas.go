@@ -20,7 +20,8 @@ const (
 // Instructions names the instruction set in use, "" where there is only plain Go.
 func Instructions() string { return [...]string{plain: "", avx2: "AVX2", avx512: "AVX-512"}[level] }
 
-// fast says that F is float32 and has assembly.
+// fast says that F is float32 and that this processor has instructions for it. Callers ask for assembly first: a
+// constant, so that elsewhere nothing remains of it.
 func fast[F Float]() bool {
 	var f F
 	return level > plain && unsafe.Sizeof(f) == 4
@@ -31,7 +32,7 @@ func as32[F Float](x []F) []float32 { return *(*[]float32)(unsafe.Pointer(&x)) }
 
 // NN sets dst[m,n] to a[m,k]·b[k,n], or adds that where acc. scratch has at least ScratchNN(m, n, k) elements.
 func NN[F Float](dst, a, b []F, m, n, k int, acc bool, scratch []F) {
-	if fast[F]() {
+	if assembly && fast[F]() {
 		mul32(as32(dst), as32(a), k, 1, as32(b), m, n, k, acc, as32(scratch))
 		return
 	}
@@ -40,7 +41,7 @@ func NN[F Float](dst, a, b []F, m, n, k int, acc bool, scratch []F) {
 
 // NT sets dst[m,n] to a[m,k]·b[n,k]ᵀ, or adds that where acc. scratch has at least ScratchNT(m, n, k) elements.
 func NT[F Float](dst, a, b []F, m, n, k int, acc bool, scratch []F) {
-	if fast[F]() {
+	if assembly && fast[F]() {
 		nt32(as32(dst), as32(a), as32(b), m, n, k, acc, as32(scratch))
 		return
 	}
@@ -50,7 +51,7 @@ func NT[F Float](dst, a, b []F, m, n, k int, acc bool, scratch []F) {
 // TN sets dst[m,n] to a[k,m]ᵀ·b[k,n], or adds that where acc. Rows of a are lda >= m apart, so that a may be some
 // columns of a wider matrix. scratch has at least ScratchTN(m, n, k) elements.
 func TN[F Float](dst, a []F, lda int, b []F, m, n, k int, acc bool, scratch []F) {
-	if fast[F]() {
+	if assembly && fast[F]() {
 		mul32(as32(dst), as32(a), 1, lda, as32(b), m, n, k, acc, as32(scratch))
 		return
 	}
@@ -64,8 +65,8 @@ const (
 	// widest is the most columns of a panel.
 	widest = 32
 	// Products of at least packRows rows copy each panel of b, and those of at least packColumns columns the columns
-	// of a, before they use them so often.
-	packRows, packColumns = 32, 96
+	// of a, before they use them so often; shorter sums than packDepth find all they need in the cache.
+	packRows, packColumns, packDepth = 32, 96, 64
 )
 
 // depth is the number of terms of k that are added up at a time: parts of about one size.
@@ -92,7 +93,7 @@ func ScratchTN(m, n, k int) int {
 
 // Transpose copies src[m,n], its rows lds >= n apart, to dst[n,m].
 func Transpose[F Float](dst, src []F, lds, m, n int) {
-	if fast[F]() && m > 0 && n > 0 {
+	if assembly && fast[F]() && m > 0 && n > 0 {
 		transpose32(as32(dst), m, as32(src), lds, m, n)
 		return
 	}

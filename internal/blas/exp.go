@@ -9,7 +9,7 @@ import (
 // rounding: what is above 0 counts as 0. In float32 the result is within two units in the last place of what the rounded
 // difference allows; below 2^-126 it may be 0.
 func Exps[F Float](dst, x, base []F) {
-	if n := len(x); fast[F]() && n > 0 {
+	if n := len(x); assembly && fast[F]() && n > 0 {
 		exps(f32(dst, n), f32(x, n), f32(base, n), n)
 		return
 	}
@@ -25,7 +25,7 @@ func Exps[F Float](dst, x, base []F) {
 // ExpSum sets x to exp(x - base), element by element, and returns the sum. base is no less than any element but for
 // rounding.
 func ExpSum[F Float](x []F, base F) F {
-	if n := len(x); fast[F]() && n > 0 {
+	if n := len(x); assembly && fast[F]() && n > 0 {
 		return F(expSum(f32(x, n), float32(base), n))
 	}
 	var s float64
@@ -85,7 +85,7 @@ func Logistic[F Float](x F) (s, ds F) {
 
 // SwiGLU sets dst to silu(gate) * up with silu(z) = z * logistic(z).
 func SwiGLU[F Float](dst, gate, up []F) {
-	if n := len(gate); fast[F]() && n > 0 {
+	if n := len(gate); assembly && fast[F]() && n > 0 {
 		swiglu(f32(dst, n), f32(gate, n), f32(up, n), n)
 		return
 	}
@@ -98,7 +98,7 @@ func SwiGLU[F Float](dst, gate, up []F) {
 
 // SwiGLUGrad adds the gradients of SwiGLU's gate and up to dgate and dup, given dst's.
 func SwiGLUGrad[F Float](dgate, dup, gate, up, dout []F) {
-	if n := len(gate); fast[F]() && n > 0 {
+	if n := len(gate); assembly && fast[F]() && n > 0 {
 		swigluGrad(f32(dgate, n), f32(dup, n), f32(gate, n), f32(up, n), f32(dout, n), n)
 		return
 	}
@@ -127,7 +127,7 @@ func geluPlain[F Float](z F) (y, d, dd F) {
 
 // GELU sets y to gelu(z).
 func GELU[F Float](y, z []F) {
-	if n := len(z); fast[F]() && n > 0 {
+	if n := len(z); assembly && fast[F]() && n > 0 {
 		gelu(f32(y, n), f32(z, n), n)
 		return
 	}
@@ -139,7 +139,7 @@ func GELU[F Float](y, z []F) {
 
 // GELUSlopes sets y to gelu(z), d to its first and dd to its second derivative.
 func GELUSlopes[F Float](y, d, dd, z []F) {
-	if n := len(z); fast[F]() && n > 0 {
+	if n := len(z); assembly && fast[F]() && n > 0 {
 		geluSlopes(f32(y, n), f32(d, n), f32(dd, n), f32(z, n), n)
 		return
 	}

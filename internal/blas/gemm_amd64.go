@@ -10,8 +10,8 @@ func mul32(dst, a []float32, ras, cas int, b []float32, m, n, k int, acc bool, s
 	}
 	_, _ = a[(m-1)*ras+(k-1)*cas], b[k*n-1]
 	w, kc := columns(), depth(k)
-	packB := m >= packRows
-	packA := cas != 1 && n >= packColumns
+	packB := m >= packRows && k >= packDepth
+	packA := cas != 1 && n >= packColumns && k >= packDepth
 	if packB {
 		_ = scratch[kc*w-1]
 	}

@@ -7,7 +7,7 @@ import "math"
 
 // LayerNorm sets dst to (x - m)*r * w + b and returns m and r.
 func LayerNorm[F Float](dst, x, w, b []F, eps float64) (m, r F) {
-	if n := len(x); fast[F]() && n > 0 {
+	if n := len(x); assembly && fast[F]() && n > 0 {
 		m, r := layerNorm(f32(dst, n), f32(x, n), f32(w, n), f32(b, n), float32(eps), n)
 		return F(m), F(r)
 	}
@@ -34,7 +34,7 @@ func moments[F Float](x []F, eps float64) (m, r F) {
 
 // NormSums returns the sums of w*g and of w*g*(x-m).
 func NormSums[F Float](x, w, g []F, m F) (s, p F) {
-	if n := len(x); fast[F]() && n > 0 {
+	if n := len(x); assembly && fast[F]() && n > 0 {
 		s, p := normSums(f32(x, n), f32(w, n), f32(g, n), float32(m), n)
 		return F(s), F(p)
 	}
@@ -49,7 +49,7 @@ func NormSums[F Float](x, w, g []F, m F) (s, p F) {
 
 // NormGrad adds r * (w*g - c - (x-m)*p) to dx.
 func NormGrad[F Float](dx, x, w, g []F, r, c, m, p F) {
-	if n := len(x); fast[F]() && n > 0 {
+	if n := len(x); assembly && fast[F]() && n > 0 {
 		normGrad(f32(dx, n), f32(x, n), f32(w, n), f32(g, n), float32(r), float32(c), float32(m), float32(p), n)
 		return
 	}
@@ -61,7 +61,7 @@ func NormGrad[F Float](dx, x, w, g []F, r, c, m, p F) {
 
 // NormGradW adds g * (x-m)*r to dw.
 func NormGradW[F Float](dw, x, g []F, m, r F) {
-	if n := len(x); fast[F]() && n > 0 {
+	if n := len(x); assembly && fast[F]() && n > 0 {
 		normGradW(f32(dw, n), f32(x, n), f32(g, n), float32(m), float32(r), n)
 		return
 	}
@@ -73,7 +73,7 @@ func NormGradW[F Float](dw, x, g []F, m, r F) {
 
 // NormOut sets dst to q + the LayerNorm of z.
 func NormOut[F Float](dst, z, q, w, b []F, eps float64) {
-	if n := len(z); fast[F]() && n > 0 {
+	if n := len(z); assembly && fast[F]() && n > 0 {
 		normOut(f32(dst, n), f32(z, n), f32(q, n), f32(w, n), f32(b, n), float32(eps), n)
 		return
 	}
@@ -87,7 +87,7 @@ func NormOut[F Float](dst, z, q, w, b []F, eps float64) {
 // NormBack sets dz to the gradient at z of the LayerNorm of z, whose output has the gradient g, and adds those of w and
 // b to dw and db.
 func NormBack[F Float](dz, z, w, g, dw, db []F, eps float64) {
-	if n := len(z); fast[F]() && n > 0 {
+	if n := len(z); assembly && fast[F]() && n > 0 {
 		normBack(f32(dz, n), f32(z, n), f32(w, n), f32(g, n), f32(dw, n), f32(db, n), float32(eps), n)
 		return
 	}
@@ -112,7 +112,7 @@ func NormBack[F Float](dz, z, w, g, dw, db []F, eps float64) {
 // InnerGrad sets g to the gradient at z of |e|²/2, e = LayerNorm(z) - (v - k). It overwrites z by x = (z - m)*r and
 // returns r.
 func InnerGrad[F Float](z, g, w, b, v, k []F, eps float64) (r F) {
-	if n := len(z); fast[F]() && n > 0 {
+	if n := len(z); assembly && fast[F]() && n > 0 {
 		return F(innerGrad(f32(z, n), f32(g, n), f32(w, n), f32(b, n), f32(v, n), f32(k, n), float32(eps), n))
 	}
 	g, w, b, v, k = g[:len(z)], w[:len(z)], b[:len(z)], v[:len(z)], k[:len(z)]
@@ -137,7 +137,7 @@ func InnerGrad[F Float](z, g, w, b, v, k []F, eps float64) (r F) {
 // receives that at u = w*e, up to the way on through e: the gradient at v - k is -du*w. It adds those of w and b to dw
 // and db.
 func InnerBack[F Float](dg, du, x, g, w, b, v, k, dw, db []F, r F) {
-	if n := len(x); fast[F]() && n > 0 {
+	if n := len(x); assembly && fast[F]() && n > 0 {
 		innerBack(f32(dg, n), f32(du, n), f32(x, n), f32(g, n), f32(w, n), f32(b, n), f32(v, n), f32(k, n),
 			f32(dw, n), f32(db, n), float32(r), n)
 		return

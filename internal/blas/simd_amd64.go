@@ -4,6 +4,9 @@ import "golang.org/x/sys/cpu"
 
 //go:generate go run -C asm . -out ../kernels_amd64.s -stubs ../kernels_amd64.go -pkg blas
 
+// assembly says that there is some for this architecture.
+const assembly = true
+
 // level is the instruction set in use; the assembly looks at it too.
 var level = detect()
 

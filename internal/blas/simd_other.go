@@ -2,9 +2,12 @@
 
 package blas
 
-// There is no assembly: level is a constant, and none of these is called.
+// There is no assembly, and none of these is called.
 
-const level = plain
+const (
+	assembly = false
+	level    = plain
+)
 
 func mul32(_, _ []float32, _, _ int, _ []float32, _, _, _ int, _ bool, _ []float32) {}
 func nt32(_, _, _ []float32, _, _, _ int, _ bool, _ []float32)                      {}

@@ -16,7 +16,7 @@ func f32[F Float](x []F, n int) *float32 {
 
 // Add adds x to dst.
 func Add[F Float](dst, x []F) {
-	if n := len(x); fast[F]() && n > 0 {
+	if n := len(x); assembly && fast[F]() && n > 0 {
 		add(f32(dst, n), f32(x, n), n)
 		return
 	}
@@ -28,7 +28,7 @@ func Add[F Float](dst, x []F) {
 
 // Plus sets dst to x + y.
 func Plus[F Float](dst, x, y []F) {
-	if n := len(x); fast[F]() && n > 0 {
+	if n := len(x); assembly && fast[F]() && n > 0 {
 		plus(f32(dst, n), f32(x, n), f32(y, n), n)
 		return
 	}
@@ -40,7 +40,7 @@ func Plus[F Float](dst, x, y []F) {
 
 // Times sets dst to x * y, element by element.
 func Times[F Float](dst, x, y []F) {
-	if n := len(x); fast[F]() && n > 0 {
+	if n := len(x); assembly && fast[F]() && n > 0 {
 		times(f32(dst, n), f32(x, n), f32(y, n), n)
 		return
 	}
@@ -52,7 +52,7 @@ func Times[F Float](dst, x, y []F) {
 
 // AddTimes adds x * y to dst, element by element.
 func AddTimes[F Float](dst, x, y []F) {
-	if n := len(x); fast[F]() && n > 0 {
+	if n := len(x); assembly && fast[F]() && n > 0 {
 		addTimes(f32(dst, n), f32(x, n), f32(y, n), n)
 		return
 	}
@@ -64,7 +64,7 @@ func AddTimes[F Float](dst, x, y []F) {
 
 // Axpy adds alpha*x to dst.
 func Axpy[F Float](dst []F, alpha F, x []F) {
-	if n := len(x); fast[F]() && n > 0 {
+	if n := len(x); assembly && fast[F]() && n > 0 {
 		axpy(f32(dst, n), f32(x, n), float32(alpha), n)
 		return
 	}
@@ -73,7 +73,7 @@ func Axpy[F Float](dst []F, alpha F, x []F) {
 
 // Scale multiplies x by alpha.
 func Scale[F Float](x []F, alpha F) {
-	if n := len(x); fast[F]() && n > 0 {
+	if n := len(x); assembly && fast[F]() && n > 0 {
 		scale(f32(x, n), float32(alpha), n)
 		return
 	}
@@ -84,7 +84,7 @@ func Scale[F Float](x []F, alpha F) {
 
 // ScaleAdd multiplies x by alpha and adds that to sum.
 func ScaleAdd[F Float](x []F, alpha F, sum []F) {
-	if n := len(x); fast[F]() && n > 0 {
+	if n := len(x); assembly && fast[F]() && n > 0 {
 		scaleAdd(f32(x, n), f32(sum, n), float32(alpha), n)
 		return
 	}
@@ -97,7 +97,7 @@ func ScaleAdd[F Float](x []F, alpha F, sum []F) {
 
 // Scaled sets dst to x * alpha * w.
 func Scaled[F Float](dst, x []F, alpha F, w []F) {
-	if n := len(x); fast[F]() && n > 0 {
+	if n := len(x); assembly && fast[F]() && n > 0 {
 		scaled(f32(dst, n), f32(x, n), f32(w, n), float32(alpha), n)
 		return
 	}
@@ -109,7 +109,7 @@ func Scaled[F Float](dst, x []F, alpha F, w []F) {
 
 // Dot is the scalar product of x and y.
 func Dot[F Float](x, y []F) F {
-	if n := len(x); fast[F]() && n > 0 {
+	if n := len(x); assembly && fast[F]() && n > 0 {
 		return F(dot(f32(x, n), f32(y, n), n))
 	}
 	y = y[:len(x)]
@@ -122,7 +122,7 @@ func Dot[F Float](x, y []F) F {
 
 // AddDot adds y to x and returns the scalar product of the sum with z.
 func AddDot[F Float](x, y, z []F) F {
-	if n := len(x); fast[F]() && n > 0 {
+	if n := len(x); assembly && fast[F]() && n > 0 {
 		return F(addDot(f32(x, n), f32(y, n), f32(z, n), n))
 	}
 	y, z = y[:len(x)], z[:len(x)]
@@ -136,7 +136,7 @@ func AddDot[F Float](x, y, z []F) F {
 
 // Max is the largest element of x, minus infinity where there is none. Elements that are no number may be left out.
 func Max[F Float](x []F) F {
-	if n := len(x); fast[F]() && n > 0 {
+	if n := len(x); assembly && fast[F]() && n > 0 {
 		return F(most(f32(x, n), n))
 	}
 	m := F(math.Inf(-1))
@@ -148,7 +148,7 @@ func Max[F Float](x []F) F {
 
 // Rotate sets dst to x, a sequence of complex numbers as real and imaginary parts, times those of t.
 func Rotate[F Float](dst, x, t []F) {
-	if n := len(x); fast[F]() && n > 0 {
+	if n := len(x); assembly && fast[F]() && n > 0 {
 		rotate(f32(dst, n), f32(x, n), f32(t, n), n)
 		return
 	}
@@ -161,7 +161,7 @@ func Rotate[F Float](dst, x, t []F) {
 
 // AddRotated adds to dst x, a sequence of complex numbers as real and imaginary parts, times the conjugates of t.
 func AddRotated[F Float](dst, x, t []F) {
-	if n := len(x); fast[F]() && n > 0 {
+	if n := len(x); assembly && fast[F]() && n > 0 {
 		addRotated(f32(dst, n), f32(x, n), f32(t, n), n)
 		return
 	}
@@ -176,7 +176,7 @@ func AddRotated[F Float](dst, x, t []F) {
 // AdamW makes a step of AdamW on p, m and v with gradient g*scale. h are lr/(1 - beta1^t), beta1, 1 - beta1, beta2,
 // 1 - beta2, 1/sqrt(1 - beta2^t) and eps; decay is lr times the weight decay.
 func AdamW[F Float](p, g, m, v, h []F, scale, decay F) {
-	if n := len(g); fast[F]() && n > 0 {
+	if n := len(g); assembly && fast[F]() && n > 0 {
 		adamw(f32(p, n), f32(g, n), f32(m, n), f32(v, n), f32(h, 7), float32(scale), float32(decay), n)
 		return
 	}
