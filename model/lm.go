@@ -152,7 +152,8 @@ func (m *LM) Trunk(r *prog.Recorder, in Tokens, how Reading) Activations {
 				return
 			}
 			h := norm(w.ffnNorm, how.store)
-			h = op.SwiGLU(r, op.LinearTo(r, how.store, h, w.gateProj), op.LinearTo(r, how.store, h, w.upProj))
+			gu := op.Linears(r, how.store, h, w.gateProj, w.upProj)
+			h = op.SwiGLU(r, gu[0], gu[1])
 			y = op.Linear(r, h, w.downProj)
 		})
 	}
@@ -190,15 +191,28 @@ func (m *LM) mixer(r *prog.Recorder, w *layerParams, in Tokens, x *prog.Tensor, 
 func (m *LM) tttLayer(r *prog.Recorder, w *layerParams, pos, x *prog.Tensor, mem layerMemory, how Reading) *prog.Tensor {
 	c := m.Config
 	b, l, d := x.Dim(0), x.Dim(1), c.HiddenSize
-	q := op.Linear(r, x, w.q)
-	var k *prog.Tensor
+	ws := []*prog.Tensor{w.q}
+	if !c.ShareQK {
+		ws = append(ws, w.k)
+	}
+	ws = append(ws, w.v)
+	together := c.UseGate && how.store == prog.F32 // the gate too: it is stored as they are
+	if together {
+		ws = append(ws, w.g)
+	}
+	outs := op.Linears(r, prog.F32, x, ws...)
+	q, outs := outs[0], outs[1:]
+	var k, g *prog.Tensor
 	if c.ShareQK {
 		z := q
 		q, k = op.CausalConv(r, z, w.convQW, w.convQB, pos, mem.q), op.CausalConv(r, z, w.convKW, w.convKB, pos, mem.k)
 	} else {
-		k = op.Linear(r, x, w.k)
+		k, outs = outs[0], outs[1:]
 	}
-	v := op.Linear(r, x, w.v)
+	v := outs[0]
+	if together {
+		g = outs[1].Reshape(b*l, d)
+	}
 	lr := op.LRGate(r, op.Linear(r, x, w.lrW.Reshape(c.NumAttentionHeads, d)), w.lrB, c.TTTBaseLR, c.HeadDim())
 	xs := op.RoPE(r, q.Reshape(b*l, d), k.Reshape(b*l, d), v.Reshape(b*l, d), lr.Reshape(b*l, c.NumAttentionHeads), m.rope,
 		pos.Reshape(b*l), op.RoPEOptions{Heads: c.NumAttentionHeads, Period: c.MiniBatchSize})
@@ -208,8 +222,11 @@ func (m *LM) tttLayer(r *prog.Recorder, w *layerParams, pos, x *prog.Tensor, mem
 	}
 	y := m.innerLoop(r, w, xs, mem, how, o)
 	y = op.LayerNormTo(r, how.store, y, w.postW, w.postB, 1e-6)
+	if c.UseGate && !together {
+		g = op.LinearTo(r, how.store, x.Reshape(b*l, d), w.g)
+	}
 	if c.UseGate {
-		y = op.GELUGate(r, y, op.LinearTo(r, how.store, x.Reshape(b*l, d), w.g))
+		y = op.GELUGate(r, y, g)
 	}
 	return op.Linear(r, y, w.o).Reshape(b, l, d)
 }

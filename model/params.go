@@ -148,8 +148,16 @@ func NewParams(c Config) (*Params, error) {
 		}
 	}
 	var linear []*prog.Tensor
+	// The gate's weight lies beside those that read the same input: they are one product.
+	order := make([]int, len(names))
+	for i, n := range names {
+		if order[i] = i; strings.HasSuffix(n, ".g_proj.weight") {
+			order[i-1], order[i] = i, i-1
+		}
+	}
 	for _, group := range []int{linearWeights, otherWeights, notDecayed} {
-		for i, n := range names {
+		for _, i := range order {
+			n := names[i]
 			if groupOf(c, n, len(dims[i])) != group {
 				continue
 			}

@@ -43,7 +43,7 @@ func LinearBias(r *prog.Recorder, x, w, b *prog.Tensor) *prog.Tensor {
 		x, weight = Half(r, x), half
 	}
 	rows := x.Rows()
-	c := matmulC{1, rows.Dim(0), w.Dim(0), w.Dim(1)}
+	c := product(1, rows.Dim(0), w.Dim(0), w.Dim(1))
 	out := r.Temp("linear", c.M, c.N)
 	// The product adds to rows that are the bias already: the sum costs no pass of its own.
 	biasFwdK.Dispatch(r, rowsC{c.M, c.N}, b, out)
@@ -51,10 +51,10 @@ func LinearBias(r *prog.Recorder, x, w, b *prog.Tensor) *prog.Tensor {
 	r.Tape(func() {
 		dout := r.Grad(out)
 		if r.WantsGrad(x) {
-			matmul(r, matmulC{1, c.M, c.K, c.N}, dout, weight, r.Grad(rows), false, false)
+			matmul(r, product(1, c.M, c.K, c.N), dout, weight, r.Grad(rows), false, false)
 		}
 		if r.WantsGrad(w) {
-			matmul(r, matmulC{1, c.N, c.K, c.M}, dout, rows, r.Grad(w), true, false)
+			matmul(r, product(1, c.N, c.K, c.M), dout, rows, r.Grad(w), true, false)
 		}
 		if r.WantsGrad(b) {
 			biasBwdK.Dispatch(r, rowsC{c.M, c.N}, dout, r.Grad(b))

@@ -84,7 +84,7 @@ func HalfWeights(r *prog.Recorder, w *prog.Tensor) {
 // linearHalf records out = x·wᵀ, half the rounded elements of w: of F16 where to is and there is a kernel for its shape.
 func linearHalf(r *prog.Recorder, to prog.DType, x, w, half *prog.Tensor) *prog.Tensor {
 	x = Half(r, x).Rows()
-	c := matmulC{1, x.Dim(0), w.Dim(0), w.Dim(1)}
+	c := product(1, x.Dim(0), w.Dim(0), w.Dim(1))
 	var out *prog.Tensor
 	packs := to == prog.F16 && c.N%4 == 0 && c.K%4 == 0
 	if packs {
@@ -97,10 +97,10 @@ func linearHalf(r *prog.Recorder, to prog.DType, x, w, half *prog.Tensor) *prog.
 	r.Tape(func() {
 		dout := r.Grad(out)
 		if r.WantsGrad(x) {
-			matmul(r, matmulC{1, c.M, c.K, c.N}, dout, half, r.Grad(x), false, false)
+			matmul(r, product(1, c.M, c.K, c.N), dout, half, r.Grad(x), false, false)
 		}
 		if r.WantsGrad(w) {
-			matmul(r, matmulC{1, c.N, c.K, c.M}, dout, x, r.Grad(w), true, false)
+			matmul(r, product(1, c.N, c.K, c.M), dout, x, r.Grad(w), true, false)
 		}
 	}, out)
 	return out

@@ -48,7 +48,7 @@ func linearXent(r *prog.Recorder, x, w, targets, scale *prog.Tensor, words int) 
 			return t.Part(i, m)
 		}
 		logits := r.Temp("logits", m, v)
-		matmul(r, matmulC{1, m, v, c}, part(x), weight, logits, false, true)
+		matmul(r, product(1, m, v, c), part(x), weight, logits, false, true)
 		if scale == nil {
 			xentEvalK.Dispatch(r, xentC{m, v}, logits, part(targets), part(loss))
 			continue
@@ -56,10 +56,10 @@ func linearXent(r *prog.Recorder, x, w, targets, scale *prog.Tensor, words int) 
 		xentK.Dispatch(r, xentC{m, v}, logits, part(targets), scale, part(loss))
 		r.Ahead(func() { // logits are their gradient now
 			if r.WantsGrad(x) {
-				matmul(r, matmulC{1, m, c, v}, logits, weight, part(r.Grad(x)), false, false)
+				matmul(r, product(1, m, c, v), logits, weight, part(r.Grad(x)), false, false)
 			}
 			if r.WantsGrad(w) {
-				matmul(r, matmulC{1, v, c, m}, logits, part(x), r.Grad(w), true, false)
+				matmul(r, product(1, v, c, m), logits, part(x), r.Grad(w), true, false)
 			}
 		})
 	}

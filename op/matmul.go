@@ -10,8 +10,18 @@ import (
 
 // matmulC are the constants of a product: out[M,N] sums K terms, Batch times over, on matrices that follow each other.
 type matmulC struct {
-	Batch   int `wgsl:"-"` // the grid's z axis
-	M, N, K int
+	Batch            int `wgsl:"-"` // the grid's z axis
+	M, N, K          int
+	SharedA, SharedB bool // one a, one b for all of the batch
+}
+
+func product(batch, m, n, k int) matmulC { return matmulC{Batch: batch, M: m, N: n, K: k} }
+
+// sampleProduct draws the rest of a product for tests.
+func sampleProduct(r *rand.Rand, m, n, k int) matmulC {
+	c := product(1+r.IntN(3), m, n, k)
+	c.SharedA, c.SharedB = r.IntN(4) == 0, r.IntN(4) == 0
+	return c
 }
 
 // matmulAnyC are the constants of the product that takes every shape.
@@ -35,15 +45,15 @@ func matmulRows(m int, transA bool) int {
 var (
 	matmulNNK = defineMatmul("matmul_nn", false, blas.ScratchNN, matmulNN[float32], matmulNN[float64],
 		func(r *rand.Rand) matmulC {
-			return matmulC{1 + r.IntN(3), sampleDim(r), 4 * sampleDim(r), 4 * sampleDim(r)}
+			return sampleProduct(r, sampleDim(r), 4*sampleDim(r), 4*sampleDim(r))
 		})
 	matmulNTK = defineMatmul("matmul_nt", false, blas.ScratchNT, matmulNT[float32], matmulNT[float64],
 		func(r *rand.Rand) matmulC {
-			return matmulC{1 + r.IntN(3), sampleDim(r), 4 * sampleDim(r), 4 * sampleDim(r)}
+			return sampleProduct(r, sampleDim(r), 4*sampleDim(r), 4*sampleDim(r))
 		})
 	matmulTNK = defineMatmul("matmul_tn", true, blas.ScratchTN, matmulTN[float32], matmulTN[float64],
 		func(r *rand.Rand) matmulC {
-			return matmulC{1 + r.IntN(3), 4 * sampleDim(r), 4 * sampleDim(r), sampleDim(r)}
+			return sampleProduct(r, 4*sampleDim(r), 4*sampleDim(r), sampleDim(r))
 		})
 	matmulAnyK = define(prog.Spec[matmulAnyC]{
 		Name:  "matmul_any",
@@ -96,12 +106,25 @@ func defineMatmul(name string, transA bool, scratch func(m, n, k int) int, f32 f
 }
 
 func (c matmulC) lens() []int {
-	return []int{c.Batch * c.M * c.K, c.Batch * c.K * c.N, c.Batch * c.M * c.N}
+	last := c.Batch - 1
+	return []int{(c.inA(last) + 1) * c.M * c.K, (c.inB(last) + 1) * c.K * c.N, c.Batch * c.M * c.N}
 }
+
+// inA and inB are which matrix of a and of b number z of the batch is made of.
+func (c matmulC) inA(z int) int { return batched(z, c.SharedA) }
+func (c matmulC) inB(z int) int { return batched(z, c.SharedB) }
+
+func batched(z int, shared bool) int {
+	if shared {
+		return 0
+	}
+	return z
+}
+
 func (c matmulC) items(rows int) int { return c.Batch * prog.CeilDiv(c.M, rows) }
 func (c matmulC) flops() float64     { return 2 * float64(c.Batch*c.M) * float64(c.N) * float64(c.K) }
 
-func (c matmulAnyC) base() matmulC { return matmulC{c.Batch, c.M, c.N, c.K} }
+func (c matmulAnyC) base() matmulC { return product(c.Batch, c.M, c.N, c.K) }
 func (c matmulAnyC) rows() int     { return matmulRows(c.M, c.TransA) }
 
 // MatMul records out = a·b for matrices a [M,K] and b [K,N], out [M,N], or for batches of them: [B,M,K] and [B,K,N],
@@ -118,7 +141,7 @@ func namedMatMul(r *prog.Recorder, name string, a, b *prog.Tensor, transA, trans
 	if transA && transB {
 		r.Failf("op: MatMul of %v and %v, both transposed: transpose the product of b and a instead", a, b)
 	}
-	c := matmulC{1, a.Dim(-2), b.Dim(-1), a.Dim(-1)}
+	c := product(1, a.Dim(-2), b.Dim(-1), a.Dim(-1))
 	if len(sa) == 3 {
 		c.Batch = sa[0]
 	}
@@ -141,10 +164,10 @@ func namedMatMul(r *prog.Recorder, name string, a, b *prog.Tensor, transA, trans
 	r.Tape(func() {
 		dout := r.Grad(out)
 		if r.WantsGrad(a) {
-			ca := matmulC{c.Batch, c.M, c.K, c.N}
+			ca := product(c.Batch, c.M, c.K, c.N)
 			switch {
 			case transA: // da [K,M] = b·doutᵀ
-				matmul(r, matmulC{c.Batch, c.K, c.M, c.N}, b, dout, r.Grad(a), false, true)
+				matmul(r, product(c.Batch, c.K, c.M, c.N), b, dout, r.Grad(a), false, true)
 			case transB: // da = dout·b
 				matmul(r, ca, dout, b, r.Grad(a), false, false)
 			default: // da = dout·bᵀ
@@ -152,12 +175,12 @@ func namedMatMul(r *prog.Recorder, name string, a, b *prog.Tensor, transA, trans
 			}
 		}
 		if r.WantsGrad(b) {
-			cb := matmulC{c.Batch, c.K, c.N, c.M}
+			cb := product(c.Batch, c.K, c.N, c.M)
 			switch {
 			case transA: // db = a·dout
 				matmul(r, cb, a, dout, r.Grad(b), false, false)
 			case transB: // db [N,K] = doutᵀ·a
-				matmul(r, matmulC{c.Batch, c.N, c.K, c.M}, dout, a, r.Grad(b), true, false)
+				matmul(r, product(c.Batch, c.N, c.K, c.M), dout, a, r.Grad(b), true, false)
 			default: // db = aᵀ·dout
 				matmul(r, cb, a, dout, r.Grad(b), true, false)
 			}
@@ -227,7 +250,7 @@ func matmulNN[F prog.Float](c matmulC, a *prog.Args[F], scratch []F, lo, hi int)
 	for i := lo; i < hi; i++ {
 		z, row, n := c.rowBlock(i, matmulRows(c.M, false))
 		at := z*c.M + row
-		blas.NN(a.F[2][at*c.N:][:n*c.N], a.F[0][at*c.K:][:n*c.K], a.F[1][z*c.K*c.N:][:c.K*c.N], n, c.N, c.K, !a.Fresh(2), scratch)
+		blas.NN(a.F[2][at*c.N:][:n*c.N], a.F[0][(c.inA(z)*c.M+row)*c.K:][:n*c.K], a.F[1][c.inB(z)*c.K*c.N:][:c.K*c.N], n, c.N, c.K, !a.Fresh(2), scratch)
 	}
 }
 
@@ -235,14 +258,14 @@ func matmulNT[F prog.Float](c matmulC, a *prog.Args[F], scratch []F, lo, hi int)
 	for i := lo; i < hi; i++ {
 		z, row, n := c.rowBlock(i, matmulRows(c.M, false))
 		at := z*c.M + row
-		blas.NT(a.F[2][at*c.N:][:n*c.N], a.F[0][at*c.K:][:n*c.K], a.F[1][z*c.K*c.N:][:c.K*c.N], n, c.N, c.K, !a.Fresh(2), scratch)
+		blas.NT(a.F[2][at*c.N:][:n*c.N], a.F[0][(c.inA(z)*c.M+row)*c.K:][:n*c.K], a.F[1][c.inB(z)*c.K*c.N:][:c.K*c.N], n, c.N, c.K, !a.Fresh(2), scratch)
 	}
 }
 
 func matmulTN[F prog.Float](c matmulC, a *prog.Args[F], scratch []F, lo, hi int) {
 	for i := lo; i < hi; i++ {
 		z, row, n := c.rowBlock(i, matmulRows(c.M, true))
-		blas.TN(a.F[2][(z*c.M+row)*c.N:][:n*c.N], a.F[0][z*c.K*c.M+row:(z+1)*c.K*c.M], c.M, a.F[1][z*c.K*c.N:][:c.K*c.N], n, c.N, c.K, !a.Fresh(2), scratch)
+		blas.TN(a.F[2][(z*c.M+row)*c.N:][:n*c.N], a.F[0][c.inA(z)*c.K*c.M+row:(c.inA(z)+1)*c.K*c.M], c.M, a.F[1][c.inB(z)*c.K*c.N:][:c.K*c.N], n, c.N, c.K, !a.Fresh(2), scratch)
 	}
 }
 

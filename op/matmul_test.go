@@ -109,12 +109,12 @@ func TestLinearProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `  0 matmul_nt(Batch=1 M=6 N=12 K=8) a=x b=w out=up.linear
+	want := `  0 matmul_nt(Batch=1 M=6 N=12 K=8 SharedA=false SharedB=false) a=x b=w out=up.linear
   1 matmul_any(Batch=1 M=6 N=5 K=12 TransA=false TransB=true) a=up.linear b=v out=down.linear
   2 clear seed [30]
   3 matmul_any(Batch=1 M=6 N=12 K=5 TransA=false TransB=false) a=ddown.linear b=v out=dup.linear
   4 matmul_any(Batch=1 M=5 N=12 K=6 TransA=true TransB=false) a=ddown.linear b=up.linear out+=grad.v
-  5 matmul_tn(Batch=1 M=12 N=8 K=6) a=dup.linear b=x out+=grad.w
+  5 matmul_tn(Batch=1 M=12 N=8 K=6 SharedA=false SharedB=false) a=dup.linear b=x out+=grad.w
 `
 	if got := p.String(); got != want {
 		t.Errorf("program:\n%swant:\n%s", got, want)

@@ -281,24 +281,46 @@ func (r *Recorder) touch(t *Tensor, a Access) (fresh bool) {
 		}
 		return false
 	}
-	if b.first < 0 {
-		whole := t.off == 0 && t.Words() == b.words
-		switch {
-		case a == Write && whole, a == Accumulate && whole:
-			fresh = true
-		case b.grad: // partly accumulated, or read where nothing has reached it: zero
-			b.first = len(r.p.Steps)
-			all := &Tensor{name: b.name, shape: Shape{b.words}, buf: b}
-			r.add(Step{Tensors: []*Tensor{all}})
-		default:
+	switch whole := t.off == 0 && t.Words() == b.words; {
+	case !b.grad && b.first < 0:
+		if !whole || a == Read || a == ReadWrite {
 			r.Failf("%v is used before it has a value", t)
 		}
-		if b.first < 0 {
-			b.first = len(r.p.Steps)
-		}
+		b.first, fresh = len(r.p.Steps), true
+	case b.grad && !b.full:
+		fresh = r.reach(t, a)
 	}
 	b.last = len(r.p.Steps)
 	return fresh
+}
+
+// reach is touch for the gradient of a temporary of which some parts may have no value yet: they count as zero, and what is
+// the first to add to one overwrites it.
+func (r *Recorder) reach(t *Tensor, a Access) (fresh bool) {
+	b := t.buf
+	part := span{t.off, t.off + t.Words()}
+	inside := slices.ContainsFunc(b.parts, func(p span) bool { return p.from <= part.from && part.to <= p.to })
+	apart := !slices.ContainsFunc(b.parts, func(p span) bool { return p.from < part.to && part.from < p.to })
+	switch {
+	case inside:
+		return false
+	case apart && (a == Write || a == Accumulate):
+		if b.first < 0 {
+			b.first = len(r.p.Steps)
+		}
+		b.parts = append(b.parts, part)
+		slices.SortFunc(b.parts, func(p, q span) int { return p.from - q.from })
+		b.full = len(b.gaps()) == 0
+		return true
+	}
+	if b.first < 0 {
+		b.first = len(r.p.Steps)
+	}
+	for _, g := range b.gaps() {
+		r.add(Step{Tensors: []*Tensor{{name: b.name, shape: Shape{g.to - g.from}, buf: b, off: g.from}}})
+	}
+	b.full = true
+	return false
 }
 
 // Dispatch records one dispatch of k with constants c of k's own type; Typed.Dispatch is the checked form.
@@ -333,7 +355,7 @@ func (r *Recorder) dispatch(k *Kernel, c any, ts []*Tensor) {
 	var fresh uint32
 	// Reads first: touching one may insert a clear, which must come before this step's own position is noted.
 	for i, t := range ts {
-		if t.buf.arena == nil && t.buf.first < 0 && t.buf.grad && (k.Binds[i].Access == Read || k.Binds[i].Access == ReadWrite) {
+		if t.buf.arena == nil && t.buf.grad && !t.buf.full && (k.Binds[i].Access == Read || k.Binds[i].Access == ReadWrite) {
 			r.touch(t, Read)
 		}
 	}

@@ -64,6 +64,25 @@ type Buffer struct {
 	first, last int  // the steps between which it holds a value; first is -1 while it holds none
 	keep        bool // readable after a run, so that it shares its memory with nothing
 	grad        bool // a gradient: zero where nothing was accumulated
+
+	// Of a gradient:
+	parts []span // that have a value, sorted
+	full  bool   // all of it has
+}
+
+// span is some words of a buffer.
+type span struct{ from, to int }
+
+// gaps are what is between and after b's parts.
+func (b *Buffer) gaps() (list []span) {
+	at := 0
+	for _, p := range append(b.parts, span{b.words, b.words}) {
+		if p.from > at {
+			list = append(list, span{at, p.from})
+		}
+		at = p.to
+	}
+	return list
 }
 
 // Tensor is a typed window into a Buffer.

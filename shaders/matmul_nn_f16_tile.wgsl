@@ -5,6 +5,8 @@
 override M: u32 = 8u;  // rows of out
 override N: u32 = 8u;  // columns of out
 override K: u32 = 8u;  // summands
+override SHAREDA: bool = false;  // a[z] is a[0]
+override SHAREDB: bool = false;  // b[z] is b[0]
 override TM: u32 = 8u;  // rows of an invocation: a multiple of 4, at most 8
 override TN: u32 = 8u;  // columns of an invocation: a multiple of 4, at most 8
 override WX: u32 = 8u;  // invocations of a workgroup along N
@@ -45,6 +47,8 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) id: 
   let n4 = N / 4u;
   let k4 = K / 4u;
   let z = wg.z;
+  let za = select(z, 0u, SHAREDA);
+  let zb = select(z, 0u, SHAREDB);
   let t = id.y * WX + id.x;
   let i = wg.y * (WY * TM / 4u);  // counted in vec4, as j: the workgroup's first row and column
   let j = wg.x * (WX * TN / 4u);
@@ -71,13 +75,13 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) id: 
       let c = l / (BK / 4u);
       let o = edge(k / 4u + q, k4);
       let r = (i + c) * 4u;
-      turn_a(q * 4u * AS + c, a[(z * M + edge(r, M)) * k4 + o], a[(z * M + edge(r + 1u, M)) * k4 + o],
-        a[(z * M + edge(r + 2u, M)) * k4 + o], a[(z * M + edge(r + 3u, M)) * k4 + o]);
+      turn_a(q * 4u * AS + c, a[(za * M + edge(r, M)) * k4 + o], a[(za * M + edge(r + 1u, M)) * k4 + o],
+        a[(za * M + edge(r + 2u, M)) * k4 + o], a[(za * M + edge(r + 3u, M)) * k4 + o]);
     }
     for (var l = t; l < BK * (WX * TN / 4u); l += WX * WY) {
       let q = l / (WX * TN / 4u);
       let c = l % (WX * TN / 4u);
-      tb[q * BS + c] = b4((z * K + edge(k + q, K)) * n4 + edge(j + c, n4));
+      tb[q * BS + c] = b4((zb * K + edge(k + q, K)) * n4 + edge(j + c, n4));
     }
     workgroupBarrier();
     let rounds = min(BK, K - k);  // no constant: unrolled it would compile for long

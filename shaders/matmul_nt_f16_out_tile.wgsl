@@ -5,6 +5,8 @@
 override M: u32 = 8u;  // rows of out
 override N: u32 = 8u;  // columns of out
 override K: u32 = 8u;  // summands
+override SHAREDA: bool = false;  // a[z] is a[0]
+override SHAREDB: bool = false;  // b[z] is b[0]
 override TM: u32 = 8u;  // rows of an invocation: a multiple of 4, at most 8
 override TN: u32 = 8u;  // columns of an invocation: a multiple of 4, at most 8
 override WX: u32 = 8u;  // invocations of a workgroup along N
@@ -66,6 +68,8 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) id: 
   let n4 = N / 4u;
   let k4 = K / 4u;
   let z = wg.z;
+  let za = select(z, 0u, SHAREDA);
+  let zb = select(z, 0u, SHAREDB);
   let t = id.y * WX + id.x;
   let i = wg.y * (WY * TM / 4u);  // counted in vec4, as j: the workgroup's first row and column
   let j = wg.x * (WX * TN / 4u);
@@ -92,15 +96,15 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) id: 
       let c = l / (BK / 4u);
       let o = edge(k / 4u + q, k4);
       let r = (i + c) * 4u;
-      turn_a(q * 4u * AS + c, a4((z * M + edge(r, M)) * k4 + o), a4((z * M + edge(r + 1u, M)) * k4 + o),
-        a4((z * M + edge(r + 2u, M)) * k4 + o), a4((z * M + edge(r + 3u, M)) * k4 + o));
+      turn_a(q * 4u * AS + c, a4((za * M + edge(r, M)) * k4 + o), a4((za * M + edge(r + 1u, M)) * k4 + o),
+        a4((za * M + edge(r + 2u, M)) * k4 + o), a4((za * M + edge(r + 3u, M)) * k4 + o));
     }
     for (var l = t; l < BK / 4u * (WX * TN / 4u); l += WX * WY) {
       let q = l % (BK / 4u);
       let c = l / (BK / 4u);
       let o = edge(k / 4u + q, k4);
       let r = edge(j + c, n4) * 4u;
-      turn_b(q * 4u * BS + c, b4((z * N + r) * k4 + o), b4((z * N + r + 1u) * k4 + o), b4((z * N + r + 2u) * k4 + o), b4((z * N + r + 3u) * k4 + o));
+      turn_b(q * 4u * BS + c, b4((zb * N + r) * k4 + o), b4((zb * N + r + 1u) * k4 + o), b4((zb * N + r + 2u) * k4 + o), b4((zb * N + r + 3u) * k4 + o));
     }
     workgroupBarrier();
     let rounds = min(BK, K - k);  // no constant: unrolled it would compile for long

@@ -4,6 +4,8 @@
 override M: u32 = 8u;  // rows of out
 override N: u32 = 8u;  // columns of out
 override K: u32 = 8u;  // summands
+override SHAREDA: bool = false;  // a[z] is a[0]
+override SHAREDB: bool = false;  // b[z] is b[0]
 override TM: u32 = 16u;  // rows of an invocation: a multiple of 4, at most 16
 override TN: u32 = 16u;  // columns of an invocation: a multiple of 4, at most 16
 override WX: u32 = 8u;  // invocations of a workgroup along N
@@ -28,17 +30,19 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) id: 
   let n4 = N / 4u;
   let m4 = M / 4u;
   let z = wg.z;
+  let za = select(z, 0u, SHAREDA);
+  let zb = select(z, 0u, SHAREDB);
   let i = (wg.y * WY + id.y) * TM;
   let j = (wg.x * WX + id.x) * (TN / 4u);  // counted in vec4
   if (i >= M || j >= n4) { return; }
-  let r0 = z * K * m4 + edge(i / 4u + 0u, m4);
-  let r1 = z * K * m4 + edge(i / 4u + 1u, m4);  // if TM > 4
-  let r2 = z * K * m4 + edge(i / 4u + 2u, m4);  // if TM > 8
-  let r3 = z * K * m4 + edge(i / 4u + 3u, m4);  // if TM > 12
-  let c0 = z * K * n4 + edge(j + 0u, n4);
-  let c1 = z * K * n4 + edge(j + 1u, n4);  // if TN > 4
-  let c2 = z * K * n4 + edge(j + 2u, n4);  // if TN > 8
-  let c3 = z * K * n4 + edge(j + 3u, n4);  // if TN > 12
+  let r0 = za * K * m4 + edge(i / 4u + 0u, m4);
+  let r1 = za * K * m4 + edge(i / 4u + 1u, m4);  // if TM > 4
+  let r2 = za * K * m4 + edge(i / 4u + 2u, m4);  // if TM > 8
+  let r3 = za * K * m4 + edge(i / 4u + 3u, m4);  // if TM > 12
+  let c0 = zb * K * n4 + edge(j + 0u, n4);
+  let c1 = zb * K * n4 + edge(j + 1u, n4);  // if TN > 4
+  let c2 = zb * K * n4 + edge(j + 2u, n4);  // if TN > 8
+  let c3 = zb * K * n4 + edge(j + 3u, n4);  // if TN > 12
   var s0_0 = vec4<f32>();
   var s0_1 = vec4<f32>();  // if TN > 4
   var s0_2 = vec4<f32>();  // if TN > 8
