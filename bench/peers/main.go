@@ -1,0 +1,101 @@
+//go:build !js
+
+// Peers compares this repository's engine in the browser with jax-js, with TensorFlow.js and with a shader written by
+// hand: the product of two matrices, and a training step of a small language model. All get the same inputs, and none is
+// timed before its results are right.
+//
+//	go run ./bench/peers
+//
+// It needs Chromium and npm, which installs the peers on first use. Times are medians over interleaved rounds: in each
+// all contenders take their turn, in a worker of their own, and each waits for its device once a turn. Where a
+// contender's time is divided by ours it is by that of the same round.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+)
+
+type options struct {
+	rounds   int
+	seconds  float64
+	seed     uint64
+	suite    string
+	profile  bool
+	json     bool
+	hardware bool
+}
+
+func main() {
+	var o options
+	flag.IntVar(&o.rounds, "rounds", 7, "rounds in which each contender takes its turn")
+	flag.Float64Var(&o.seconds, "seconds", 1, "seconds that a turn lasts, about")
+	flag.Uint64Var(&o.seed, "seed", 1, "of the inputs")
+	flag.StringVar(&o.suite, "suite", "all", "matmul, step or all")
+	flag.BoolVar(&o.profile, "profile", false, "time each kernel of our step by itself, too")
+	flag.BoolVar(&o.json, "json", false, "print one JSON object")
+	flag.BoolVar(&o.hardware, "hardware", false, "let the browser take a GPU instead of the CPU that plays one")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, o, os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "peers:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+// run measures and prints; progress goes to errs.
+func run(ctx context.Context, o options, out, errs io.Writer) error {
+	switch {
+	case flag.NArg() > 0:
+		return fmt.Errorf("unexpected argument %q", flag.Arg(0))
+	case o.rounds < 1:
+		return fmt.Errorf("-rounds %d: want at least 1", o.rounds)
+	case !(o.seconds > 0 && o.seconds <= 60): // NaN too
+		return fmt.Errorf("-seconds %g: want more than 0 and at most 60", o.seconds)
+	case o.suite != "all" && o.suite != "matmul" && o.suite != "step":
+		return fmt.Errorf("-suite %q: want matmul, step or all", o.suite)
+	}
+	dir, err := folder(ctx)
+	if err != nil {
+		return err
+	}
+	if !installed(dir) {
+		fmt.Fprintln(errs, "npm ci")
+		if err := install(ctx, dir); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintln(errs, "build")
+	in, err := newInputs(o.seed)
+	if err != nil {
+		return err
+	}
+	s, err := build(ctx, dir, in)
+	if err != nil {
+		return err
+	}
+	eval, closeAll, err := browse(ctx, s, o.hardware)
+	if err != nil {
+		return err
+	}
+	defer closeAll()
+	r, err := measure(eval, o, errs)
+	if err != nil {
+		return errors.Join(err, ctx.Err())
+	}
+	if o.json {
+		e := json.NewEncoder(out)
+		e.SetIndent("", "  ")
+		return e.Encode(r)
+	}
+	r.print(out)
+	return nil
+}
