@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"unsafe"
 
 	"innerloop/data"
@@ -43,14 +44,14 @@ func newInputs(seed uint64) (*inputs, error) {
 	}
 	in := &inputs{text: data.Stories(seed, batches*batchBytes)[:batches*batchBytes]}
 	for _, t := range m.params.Tensors() {
-		n := fanIn(t)
-		w := normal(t.Len(), 1/math.Sqrt(float64(max(1, n))))
-		if n == 0 {
-			for i := range w {
-				w[i] = 1
-			}
+		switch {
+		case len(t.Shape()) == 1: // a norm's
+			in.weights = append(in.weights, slices.Repeat([]float32{1}, t.Len())...)
+		case t.Name() == "embed":
+			in.weights = append(in.weights, normal(t.Len(), 1)...)
+		default:
+			in.weights = append(in.weights, normal(t.Len(), 0.5/math.Sqrt(float64(t.Dim(1))))...)
 		}
-		in.weights = append(in.weights, w...)
 	}
 	in.a, in.b = normal(size*size, 1), normal(size*size, 1)
 	return in, nil

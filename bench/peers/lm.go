@@ -105,17 +105,6 @@ func (m *lm) count() (n int) {
 	return n
 }
 
-// fanIn is the number of summands of t, a parameter, in what it is multiplied with; 0: t is a norm's weight.
-func fanIn(t *prog.Tensor) int {
-	switch {
-	case len(t.Shape()) == 1:
-		return 0
-	case t.Name() == "embed":
-		return 1
-	}
-	return t.Dim(1)
-}
-
 // trainer is the model under training on an executor.
 type trainer struct {
 	*lm

@@ -20,6 +20,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 )
 
 type options struct {
@@ -27,6 +29,7 @@ type options struct {
 	seconds  float64
 	seed     uint64
 	suite    string
+	only     string
 	profile  bool
 	json     bool
 	hardware bool
@@ -38,6 +41,7 @@ func main() {
 	flag.Float64Var(&o.seconds, "seconds", 1, "seconds that a turn lasts, about")
 	flag.Uint64Var(&o.seed, "seed", 1, "of the inputs")
 	flag.StringVar(&o.suite, "suite", "all", "matmul, step or all")
+	flag.StringVar(&o.only, "only", "hand,jax,tf", "contenders beside ours, separated by commas")
 	flag.BoolVar(&o.profile, "profile", false, "time each kernel of our step by itself, too")
 	flag.BoolVar(&o.json, "json", false, "print one JSON object")
 	flag.BoolVar(&o.hardware, "hardware", false, "let the browser take a GPU instead of the CPU that plays one")
@@ -62,6 +66,11 @@ func run(ctx context.Context, o options, out, errs io.Writer) error {
 		return fmt.Errorf("-seconds %g: want more than 0 and at most 60", o.seconds)
 	case o.suite != "all" && o.suite != "matmul" && o.suite != "step":
 		return fmt.Errorf("-suite %q: want matmul, step or all", o.suite)
+	}
+	for name := range strings.SplitSeq(o.only, ",") {
+		if name == "ours" || !slices.Contains(matmulContenders, name) {
+			return fmt.Errorf("-only %s: no contender %q, want some of hand, jax, tf", o.only, name)
+		}
 	}
 	dir, err := folder(ctx)
 	if err != nil {

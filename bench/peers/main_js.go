@@ -102,9 +102,21 @@ func (c *contender) init(args []js.Value) (any, error) {
 	return c.dev.Adapter().Name, nil
 }
 
+// form returns the product of that name.
+func (c *contender) form(name string) (product, error) {
+	x, ok := c.products[name]
+	if !ok {
+		return x, fmt.Errorf("no product %q, want nn, nt or tn", name)
+	}
+	return x, nil
+}
+
 // product takes a form and returns that product.
 func (c *contender) product(args []js.Value) (any, error) {
-	x := c.products[args[0].String()]
+	x, err := c.form(args[0].String())
+	if err != nil {
+		return nil, err
+	}
 	if err := x.run.Run(); err != nil {
 		return nil, err
 	}
@@ -119,7 +131,10 @@ func (c *contender) product(args []js.Value) (any, error) {
 
 // multiply takes a form and how often to make that product, and waits for them.
 func (c *contender) multiply(args []js.Value) (any, error) {
-	x := c.products[args[0].String()]
+	x, err := c.form(args[0].String())
+	if err != nil {
+		return nil, err
+	}
 	for range args[1].Int() {
 		if err := x.run.Run(); err != nil {
 			return nil, err

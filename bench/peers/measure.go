@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strings"
 	"text/tabwriter"
 )
 
@@ -71,7 +72,7 @@ func measure(eval evaluator, o options, errs io.Writer) (*result, error) {
 	if o.suite == "step" {
 		names = stepContenders
 	}
-	for _, name := range names {
+	for _, name := range o.take(names) {
 		fmt.Fprintln(errs, "init", name)
 		a, err := call[string](eval, name, "init")
 		if err != nil {
@@ -107,10 +108,21 @@ func measure(eval evaluator, o options, errs io.Writer) (*result, error) {
 	return r, err
 }
 
+// take are those of the contenders that are asked for, ours first.
+func (o options) take(names []string) (out []string) {
+	asked := strings.Split(o.only, ",")
+	for _, name := range names {
+		if name == "ours" || slices.Contains(asked, name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
 // matmul compares the product of one form.
 func matmul(eval evaluator, form string, o options, errs io.Writer) (table, error) {
 	var t table
-	for _, name := range matmulContenders {
+	for _, name := range o.take(matmulContenders) {
 		e, err := call[float64](eval, name, "error", form)
 		if err != nil {
 			return nil, err
@@ -126,7 +138,7 @@ func matmul(eval evaluator, form string, o options, errs io.Writer) (table, erro
 // steps compares training steps of flops operations.
 func steps(eval evaluator, flops float64, o options, errs io.Writer) (table, error) {
 	var t table
-	for _, name := range stepContenders {
+	for _, name := range o.take(stepContenders) {
 		fmt.Fprintln(errs, "losses", name)
 		l, err := call[[]float64](eval, name, "losses", lossSteps)
 		if err != nil {
