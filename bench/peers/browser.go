@@ -14,16 +14,23 @@ import (
 	"os/exec"
 	"strings"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/systeminfo"
 	"github.com/chromedp/chromedp"
 )
 
-// evaluator evaluates an expression in the page, awaits it, and returns its value as JSON.
-type evaluator func(expression string) (json.RawMessage, error)
+// page is what the benchmark asks of a browser.
+type page struct {
+	// eval evaluates an expression in the page, awaits it, and returns its value as JSON.
+	eval func(expression string) (json.RawMessage, error)
+	// cpu is the processor time that the browser has taken, all its processes together, in seconds.
+	cpu func() (float64, error)
+}
 
 // browse serves h on loopback and opens it in a headless Chromium, whose WebGPU is the CPU's unless hardware. close ends
 // both.
-func browse(ctx context.Context, h http.Handler, hardware bool) (eval evaluator, closeAll func(), err error) {
+func browse(ctx context.Context, h http.Handler, hardware bool) (p page, closeAll func(), err error) {
 	bin := ""
 	for _, name := range []string{os.Getenv("CHROMIUM"), "chromium", "chromium-browser", "google-chrome", "chrome"} {
 		if p, err := exec.LookPath(cmp.Or(name, "-")); err == nil {
@@ -32,11 +39,11 @@ func browse(ctx context.Context, h http.Handler, hardware bool) (eval evaluator,
 		}
 	}
 	if bin == "" {
-		return nil, nil, errors.New("no Chromium: none of chromium, chromium-browser, google-chrome, chrome is on the PATH and $CHROMIUM names none")
+		return page{}, nil, errors.New("no Chromium: none of chromium, chromium-browser, google-chrome, chrome is on the PATH and $CHROMIUM names none")
 	}
 	profile, err := os.MkdirTemp("", "peers")
 	if err != nil {
-		return nil, nil, err
+		return page{}, nil, err
 	}
 	flags := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(bin), chromedp.UserDataDir(profile), chromedp.NoSandbox,
 		chromedp.Flag("enable-unsafe-webgpu", true), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
@@ -56,18 +63,27 @@ func browse(ctx context.Context, h http.Handler, hardware bool) (eval evaluator,
 	}
 	if err := chromedp.Do(pctx, chromedp.Navigate(srv.URL)); err != nil {
 		closeAll()
-		return nil, nil, fmt.Errorf("%s: %w", bin, err)
+		return page{}, nil, fmt.Errorf("%s: %w", bin, err)
 	}
-	return func(expression string) (json.RawMessage, error) {
+	p.eval = func(expression string) (json.RawMessage, error) {
 		return chromedp.Run(pctx, chromedp.Evaluate[json.RawMessage](expression, func(p *runtime.EvaluateParams) {
 			yes := true
 			p.AwaitPromise = &yes
 		}))
-	}, closeAll, nil
+	}
+	p.cpu = func() (float64, error) {
+		r, err := chromedp.CallBrowser(pctx, systeminfo.GetProcessInfo, cdp.Empty{})
+		sum := 0.0
+		for _, x := range r.ProcessInfo {
+			sum += x.CPUTime
+		}
+		return sum, err
+	}
+	return p, closeAll, nil
 }
 
 // call calls a method of a contender and decodes what it returns.
-func call[T any](eval evaluator, name, method string, args ...any) (v T, err error) {
+func call[T any](p page, name, method string, args ...any) (v T, err error) {
 	js := make([]string, 0, 2+len(args))
 	for _, a := range append([]any{name, method}, args...) {
 		b, err := json.Marshal(a)
@@ -77,7 +93,7 @@ func call[T any](eval evaluator, name, method string, args ...any) (v T, err err
 		js = append(js, string(b))
 	}
 	// An object, so that undefined has a form in JSON.
-	raw, err := eval("call(" + strings.Join(js, ", ") + ").then((value) => ({ value }))")
+	raw, err := p.eval("call(" + strings.Join(js, ", ") + ").then((value) => ({ value }))")
 	if err != nil {
 		return v, fmt.Errorf("%s: %s: %w", name, method, err)
 	}

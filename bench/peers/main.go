@@ -8,7 +8,8 @@
 //
 // It needs Chromium and npm, which installs the peers on first use. Times are medians over interleaved rounds: in each
 // all contenders take their turn, in a worker of their own, and each waits for its device once a turn. Where a
-// contender's time is divided by ours it is by that of the same round.
+// contender's time is divided by ours it is by that of the same round. On an adapter that is the CPU, processor time tells
+// more than time does where the machine has other work.
 package main
 
 import (
@@ -91,12 +92,12 @@ func run(ctx context.Context, o options, out, errs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	eval, closeAll, err := browse(ctx, s, o.hardware)
+	p, closeAll, err := browse(ctx, s, o.hardware)
 	if err != nil {
 		return err
 	}
 	defer closeAll()
-	r, err := measure(eval, o, errs)
+	r, err := measure(p, o, errs)
 	if err != nil {
 		return errors.Join(err, ctx.Err())
 	}

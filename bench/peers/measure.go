@@ -49,6 +49,8 @@ type timing struct {
 	Ratio  float64   `json:"ratio"` // this one's time by ours in the same round, the median; more than 1: ours is faster
 	RatioL float64   `json:"ratio_least"`
 	RatioM float64   `json:"ratio_most"`
+	CPU    float64   `json:"cpu_ms"`    // processor time of one, the median
+	CPUR   float64   `json:"cpu_ratio"` // this one's by ours in the same round, the median
 	GFLOPS float64   `json:"gflops"`
 	Error  float64   `json:"error"` // of the product, or the largest of a loss against ours
 	Losses []float64 `json:"losses,omitempty"`
@@ -66,7 +68,7 @@ type kernelTime struct {
 }
 
 // measure checks and times the contenders.
-func measure(eval evaluator, o options, errs io.Writer) (*result, error) {
+func measure(p page, o options, errs io.Writer) (*result, error) {
 	r := &result{Adapters: map[string]string{}}
 	names := matmulContenders
 	if o.suite == "step" {
@@ -74,7 +76,7 @@ func measure(eval evaluator, o options, errs io.Writer) (*result, error) {
 	}
 	for _, name := range o.take(names) {
 		fmt.Fprintln(errs, "init", name)
-		a, err := call[string](eval, name, "init")
+		a, err := call[string](p, name, "init")
 		if err != nil {
 			return nil, err
 		}
@@ -83,7 +85,7 @@ func measure(eval evaluator, o options, errs io.Writer) (*result, error) {
 	if o.suite != "step" {
 		r.Matmul = map[string]table{}
 		for _, form := range forms {
-			t, err := matmul(eval, form, o, errs)
+			t, err := matmul(p, form, o, errs)
 			if err != nil {
 				return nil, err
 			}
@@ -98,12 +100,12 @@ func measure(eval evaluator, o options, errs io.Writer) (*result, error) {
 		return nil, err
 	}
 	r.Parameters = m.count()
-	if r.Step, err = steps(eval, m.step.Stats().Flops, o, errs); err != nil {
+	if r.Step, err = steps(p, m.step.Stats().Flops, o, errs); err != nil {
 		return nil, err
 	}
 	if o.profile {
 		fmt.Fprintln(errs, "profile")
-		r.Profile, err = profile(eval)
+		r.Profile, err = profile(p)
 	}
 	return r, err
 }
@@ -120,10 +122,10 @@ func (o options) take(names []string) (out []string) {
 }
 
 // matmul compares the product of one form.
-func matmul(eval evaluator, form string, o options, errs io.Writer) (table, error) {
+func matmul(p page, form string, o options, errs io.Writer) (table, error) {
 	var t table
 	for _, name := range o.take(matmulContenders) {
-		e, err := call[float64](eval, name, "error", form)
+		e, err := call[float64](p, name, "error", form)
 		if err != nil {
 			return nil, err
 		}
@@ -132,15 +134,15 @@ func matmul(eval evaluator, form string, o options, errs io.Writer) (table, erro
 		}
 		t = append(t, timing{Name: name, Error: e})
 	}
-	return t, t.time(eval, "matmul "+form, "multiply", []any{form}, 2*math.Pow(size, 3), o, errs)
+	return t, t.time(p, "matmul "+form, "multiply", []any{form}, 2*math.Pow(size, 3), o, errs)
 }
 
 // steps compares training steps of flops operations.
-func steps(eval evaluator, flops float64, o options, errs io.Writer) (table, error) {
+func steps(p page, flops float64, o options, errs io.Writer) (table, error) {
 	var t table
 	for _, name := range o.take(stepContenders) {
 		fmt.Fprintln(errs, "losses", name)
-		l, err := call[[]float64](eval, name, "losses", lossSteps)
+		l, err := call[[]float64](p, name, "losses", lossSteps)
 		if err != nil {
 			return nil, err
 		}
@@ -153,7 +155,7 @@ func steps(eval evaluator, flops float64, o options, errs io.Writer) (table, err
 		}
 		t = append(t, x)
 	}
-	return t, t.time(eval, "step", "train", nil, flops, o, errs)
+	return t, t.time(p, "step", "train", nil, flops, o, errs)
 }
 
 // lossError is the largest relative difference of two runs' losses, infinite where there are not as many.
@@ -169,9 +171,9 @@ func lossError(got, want []float64) float64 {
 }
 
 // time times the contenders of t in turn; method takes args and how often to do what is timed, and returns milliseconds.
-func (t table) time(eval evaluator, what, method string, args []any, flops float64, o options, errs io.Writer) error {
+func (t table) time(p page, what, method string, args []any, flops float64, o options, errs io.Writer) error {
 	turn := func(x timing) (float64, error) {
-		return call[float64](eval, x.Name, method, append(slices.Clone(args), x.Count)...)
+		return call[float64](p, x.Name, method, append(slices.Clone(args), x.Count)...)
 	}
 	for i := range t {
 		x := &t[i]
@@ -192,34 +194,47 @@ func (t table) time(eval evaluator, what, method string, args []any, flops float
 			x.Count = int(min(want/2, float64(4*x.Count))) + 1
 		}
 	}
-	times := make([][]float64, len(t))
+	times, cpus := make([][]float64, len(t)), make([][]float64, len(t))
 	for round := range o.rounds {
 		fmt.Fprintf(errs, "%s: round %d of %d:", what, round+1, o.rounds)
 		for i, x := range t {
+			start, err := p.cpu()
+			if err != nil {
+				return err
+			}
 			ms, err := turn(x)
 			if err != nil {
 				return err
 			}
+			end, err := p.cpu()
+			if err != nil {
+				return err
+			}
 			times[i] = append(times[i], ms/float64(x.Count))
-			fmt.Fprintf(errs, " %s %.2f", x.Name, ms/float64(x.Count))
+			cpus[i] = append(cpus[i], 1e3*(end-start)/float64(x.Count))
+			fmt.Fprintf(errs, " %s %.2f (cpu %.2f)", x.Name, ms/float64(x.Count), 1e3*(end-start)/float64(x.Count))
 		}
 		fmt.Fprintln(errs)
 	}
 	for i := range t {
-		t[i].sum(times[i], times[0], flops)
+		x := &t[i]
+		x.Least, x.Ms, x.Most = spread(times[i])
+		x.RatioL, x.Ratio, x.RatioM = spread(ratios(times[i], times[0]))
+		_, x.CPU, _ = spread(cpus[i])
+		_, x.CPUR, _ = spread(ratios(cpus[i], cpus[0]))
+		x.GFLOPS = flops / x.Ms / 1e6
 	}
 	return nil
 }
 
-// sum fills in what times, a round each, come to beside those of ours.
-func (x *timing) sum(times, ours []float64, flops float64) {
-	ratios := make([]float64, len(times))
-	for i, ms := range times {
-		ratios[i] = ms / ours[i]
+// ratios divides the times of two contenders, round by round; those that the clock did not see are as one tick of it.
+func ratios(x, by []float64) []float64 {
+	const tick = 1e-6
+	out := make([]float64, len(x))
+	for i := range x {
+		out[i] = max(x[i], tick) / max(by[i], tick)
 	}
-	x.Least, x.Ms, x.Most = spread(times)
-	x.RatioL, x.Ratio, x.RatioM = spread(ratios)
-	x.GFLOPS = flops / x.Ms / 1e6
+	return out
 }
 
 // spread returns the least, the median and the largest of some numbers.
@@ -229,12 +244,12 @@ func spread(x []float64) (least, median, most float64) {
 }
 
 // profile times each dispatch of our step by itself, and sums up those of one kernel and shape.
-func profile(eval evaluator) ([]kernelTime, error) {
+func profile(p page) ([]kernelTime, error) {
 	type dispatch struct {
 		Kernel, Label         string
 		Seconds, Flops, Bytes float64
 	}
-	ds, err := call[[]dispatch](eval, "ours", "profile")
+	ds, err := call[[]dispatch](p, "ours", "profile")
 	if err != nil {
 		return nil, err
 	}
@@ -289,10 +304,10 @@ func (r *result) print(out io.Writer) {
 func (t table) print(out io.Writer, title, one string) {
 	fmt.Fprintln(out, title)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "\tms a %s\tleast..most\tGFLOP/s\ttime / ours\tleast..most\terror\t\n", one)
+	fmt.Fprintf(w, "\tms a %s\tleast..most\tGFLOP/s\ttime / ours\tleast..most\tCPU ms\tCPU / ours\terror\t\n", one)
 	for _, x := range t {
-		fmt.Fprintf(w, "%s\t%.2f\t%.2f..%.2f\t%.1f\t%.2f\t%.2f..%.2f\t%.1e\t\n",
-			titles[x.Name], x.Ms, x.Least, x.Most, x.GFLOPS, x.Ratio, x.RatioL, x.RatioM, x.Error)
+		fmt.Fprintf(w, "%s\t%.2f\t%.2f..%.2f\t%.1f\t%.2f\t%.2f..%.2f\t%.2f\t%.2f\t%.1e\t\n",
+			titles[x.Name], x.Ms, x.Least, x.Most, x.GFLOPS, x.Ratio, x.RatioL, x.RatioM, x.CPU, x.CPUR, x.Error)
 	}
 	_ = w.Flush()
 	fmt.Fprintln(out)

@@ -94,16 +94,16 @@ func TestBrowser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	page := chromium.Open(t, s, 5*time.Minute)
-	eval := func(expression string) (json.RawMessage, error) {
-		return chromium.Eval[json.RawMessage](page, expression)
-	}
+	tab := chromium.Open(t, s, 5*time.Minute)
+	p := page{eval: func(expression string) (json.RawMessage, error) {
+		return chromium.Eval[json.RawMessage](tab, expression)
+	}}
 	for _, name := range []string{"ours", "hand"} {
-		if _, err := call[string](eval, name, "init"); err != nil {
+		if _, err := call[string](p, name, "init"); err != nil {
 			t.Fatal(err)
 		}
 		for _, form := range forms {
-			e, err := call[float64](eval, name, "error", form)
+			e, err := call[float64](p, name, "error", form)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -113,14 +113,14 @@ func TestBrowser(t *testing.T) {
 		}
 	}
 	want := goLosses(t, in, lossSteps)
-	got, err := call[[]float64](eval, "ours", "losses", lossSteps)
+	got, err := call[[]float64](p, "ours", "losses", lossSteps)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if e := lossError(got, want); !(e <= 1e-4) {
 		t.Errorf("losses %v, pure Go %v: relative difference %.3g", got, want, e)
 	}
-	if _, err := call[string](eval, "ours", "error", "diagonal"); err == nil || !strings.Contains(err.Error(), "diagonal") {
+	if _, err := call[string](p, "ours", "error", "diagonal"); err == nil || !strings.Contains(err.Error(), "diagonal") {
 		t.Errorf("a product that there is none of: error %v", err)
 	}
 }
@@ -146,6 +146,7 @@ func TestLossError(t *testing.T) {
 // TestTime times contenders whose clock is made up: the slower one's ratio is what it is slower by, round by round.
 func TestTime(t *testing.T) {
 	calls := map[string]int{}
+	cpu := 0.0
 	eval := func(expression string) (json.RawMessage, error) {
 		var args []any
 		text := strings.TrimSuffix(strings.TrimPrefix(expression, "call("), ").then((value) => ({ value }))")
@@ -155,14 +156,15 @@ func TestTime(t *testing.T) {
 		name, count := args[0].(string), args[len(args)-1].(float64)
 		calls[name]++
 		ms := map[string]float64{"ours": 2, "jax": 5}[name] * count * float64(1+(calls["ours"]-1)%3) // the machine's mood
+		cpu += map[string]float64{"ours": 3e-3, "jax": 6e-3}[name] * count
 		return json.Marshal(map[string]float64{"value": ms})
 	}
 	x := table{{Name: "ours"}, {Name: "jax"}}
-	if err := x.time(eval, "test", "multiply", []any{"nn"}, 2e6, options{rounds: 9, seconds: 0.1}, &bytes.Buffer{}); err != nil {
+	if err := x.time(page{eval, func() (float64, error) { return cpu, nil }}, "test", "multiply", []any{"nn"}, 2e6, options{rounds: 9, seconds: 0.1}, &bytes.Buffer{}); err != nil {
 		t.Fatal(err)
 	}
-	if got := x[1]; got.Ratio != 2.5 || got.RatioL != 2.5 || got.RatioM != 2.5 {
-		t.Errorf("ratio %g (%g to %g), want 2.5", got.Ratio, got.RatioL, got.RatioM)
+	if got := x[1]; got.Ratio != 2.5 || got.RatioL != 2.5 || got.RatioM != 2.5 || math.Abs(got.CPUR-2) > 1e-9 || math.Abs(got.CPU-6) > 1e-9 {
+		t.Errorf("%+v, want ratios of 2.5, 6 ms of processor time and 2 times ours", got)
 	}
 	if got := x[0]; got.Ratio != 1 || got.Least != 2 || got.Ms != 4 || got.Most != 6 || got.GFLOPS != 0.5 {
 		t.Errorf("ours: %+v", got)
