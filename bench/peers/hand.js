@@ -1,5 +1,6 @@
 // @ts-check
 // The shader that one writes by hand: each invocation computes 8 rows of 4 columns in registers, and nothing is shared.
+// The arrays have a size, so that the browser checks an index against a constant.
 
 import { serve, watch } from "./worker.js";
 
@@ -48,9 +49,10 @@ const forms = {
  */
 const shader = (form, n) => `
 const N4 = ${n / 4}u;
-@group(0) @binding(0) var<storage, read> a: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> b: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>;
+const SIZE = N4 * ${n}u;
+@group(0) @binding(0) var<storage, read> a: array<vec4<f32>, SIZE>;
+@group(0) @binding(1) var<storage, read> b: array<vec4<f32>, SIZE>;
+@group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>, SIZE>;
 
 @compute @workgroup_size(${WX}, ${WY})
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {

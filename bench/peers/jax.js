@@ -110,10 +110,10 @@ serve({
   },
   product: async (form) => /** @type {any} */ (await products[form](a.ref, b.ref).data()),
   multiply: async (form, count) => {
-    for (let i = 1; i < count; i++) products[form](a.ref, b.ref).dispose();
-    const last = products[form](a.ref, b.ref);
-    await last.blockUntilReady();
-    last.dispose();
+    // What is disposed of before it has run never runs.
+    const all = Array.from({ length: count }, () => products[form](a.ref, b.ref));
+    await blockUntilReady(all);
+    tree.dispose(all);
   },
   losses: async (steps) => {
     reset();
