@@ -134,7 +134,7 @@ func matmul(p page, form string, o options, errs io.Writer) (table, error) {
 		}
 		t = append(t, timing{Name: name, Error: e})
 	}
-	return t, t.time(p, "matmul "+form, "multiply", []any{form}, 2*math.Pow(size, 3), o, errs)
+	return t, t.time(p, "matmul "+form, "multiply", []any{form}, 2*size*size*size, o, errs)
 }
 
 // steps compares training steps of flops operations.

@@ -4,12 +4,14 @@
 import { serve } from "./worker.js";
 
 const scope = /** @type {any} */ (globalThis);
+/** Go's script that runs its programs; the command serves it. */
+const wasmExec = "/wasm_exec.js";
 
 const ready = new Promise((resolve) => { scope.innerloopReady = resolve; });
 
 /** started loads the program and returns what it offers. */
 const started = async () => {
-  await import("/wasm_exec.js");
+  await import(wasmExec);
   const go = new scope.Go();
   const { instance } = await WebAssembly.instantiateStreaming(fetch("/ours.wasm"), go.importObject);
   void go.run(instance);
@@ -17,7 +19,7 @@ const started = async () => {
   return scope.innerloop;
 };
 
-let ours = scope.innerloop;
+let ours = scope.innerloop; // once init is done
 
 serve({
   init: async ({ manifest, weights, text, a, b }) => {
