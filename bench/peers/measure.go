@@ -23,7 +23,7 @@ var (
 const (
 	productTolerance = 1e-4
 	lossTolerance    = 1e-3
-	lossSteps        = 6
+	lossSteps        = 4
 )
 
 // result is what -json prints.
