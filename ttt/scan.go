@@ -178,16 +178,6 @@ func (x tile) products(ps ...[3]int) int {
 	return r
 }
 
-// rounds counts the rounds of loops that one of wg invocations makes: its share of matrix products [m,n] with inner k.
-func rounds(wg int, products ...[3]int) int {
-	r := 0
-	for _, p := range products {
-		tiles := prog.CeilDiv(p[0], 4) * prog.CeilDiv(p[1], 8)
-		r += 1 + prog.CeilDiv(tiles, wg)*(p[2]+1)
-	}
-	return r
-}
-
 // perPart is the number of units of work, each of so many rounds, that one dispatch does where an invocation may make
 // limit of them, fixed of which do not depend on it; of n at most. A dispatch does at least one.
 func perPart(n, each, fixed, limit int) int {
