@@ -13,3 +13,6 @@ func (d *Device) SetTraits(software bool, rounds int) (undo func()) {
 	d.adapter.Software, d.rounds = software, rounds
 	return func() { d.adapter.Software, d.rounds = s, r }
 }
+
+// WithSource makes d compile text for the kernel of that name.
+func (d *Device) WithSource(name, text string) { d.withSource(name, text) }
