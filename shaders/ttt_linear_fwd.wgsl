@@ -319,11 +319,16 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
     resume = 0u;
     if (part > 0u) { resume = u32(work[w + WAT].x); }
   }
-  var at = workgroupUniformLoad(&resume);
-  if (at >= L) { return; }
-  var t = part * MP;
-  for (; t < min((part + 1u) * MP, NB); t++) {
-    if (at >= L) { break; }
+  let begun = workgroupUniformLoad(&resume);
+  var at = begun;
+  for (var t = part * MP; t < min((part + 1u) * MP, NB); t++) {
+    let ck = (bh * SLOTS + t / G) * STATE;
+    if (at >= L) {  // past the row's end: checkpoints that it has no use for
+      if (t % G == 0u) {
+        for (var e = lane; e < STATE * one; e += WG) { ckpt[ck + e] = 0.0; }
+      }
+      continue;
+    }
     let n = extent(row0, at);
     let first = row0 + at;  // the mini-batch's first token
     if (code(row0, at) == 0u) {
@@ -358,7 +363,6 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
     }
     storageBarrier();
     if (t % G == 0u) {
-      let ck = (bh * SLOTS + t / G) * STATE;
       for (var v = lane; v < S4 * one; v += WG) {
         let x = work[w + WS + v];
         let o = ck + place(v);
@@ -437,7 +441,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
     }
   }
   if (lane == 0u) { work[w + WAT] = vec4<f32>(f32(at)); }
-  if (at < L) { return; }
+  if (begun >= L || at < L) { return; }
   for (var v = lane; v < S4 * one; v += WG) {
     let x = work[w + WS + v];
     let o = bh * STATE + place(v);
@@ -447,5 +451,4 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
     if (m > 2u) { state[o + 2u] = x.z; }
     if (m > 3u) { state[o + 3u] = x.w; }
   }
-  for (var e = (t + G - 1u) / G * STATE + lane; e < SLOTS * STATE; e += WG) { ckpt[bh * SLOTS * STATE + e] = 0.0; }
 }

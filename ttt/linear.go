@@ -64,13 +64,12 @@ func (c linearC) batchesPerPart(t prog.Traits) int {
 	products := x.products([3]int{2 * k, f, f}, [3]int{k, k, f}, [3]int{k, f, k}, [3]int{f, f, k})
 	rows := 2*x.loop(k, f4, f4, f4, f4, k4, f4) + x.loop(0, 0, 0, 0, 0, 0, 0) + x.loop(f4, k) + 2*x.loop(0, 0)
 	rest := 3*x.loop(c.walkState()/4) + x.loop(k*f4) + x.loop(k4) + c.K + 20
-	fixed := x.loop(c.walkState()/4) + x.loop(f4) + x.loop(c.slots()*c.state())
-	return perPart(c.NB, products+rows+rest, fixed, t.LoopRounds)
+	each := max(products+rows+rest, x.loop(c.state())) + 2
+	return perPart(c.NB, each, x.loop(c.walkState()/4)+x.loop(f4), t.LoopRounds)
 }
 
-// segmentsPerPart is how many segments of G mini-batches one backward dispatch walks.
-func (c linearC) segmentsPerPart(t prog.Traits) int {
-	x := tileOf(workgroup(t), t)
+// roundsBwd is what one of x's invocations makes for a segment of G mini-batches of the backward pass, at most, and beside.
+func (c linearC) roundsBwd(x tile) (each, fixed int) {
 	k, f, f4, k4 := c.kp(), c.fp(), c.fp()/4, c.kp()/4
 	state := x.loop(c.walkState() / 4)
 	// A phase makes its products, what it has for columns and for rows, and of what other phases have one round a loop.
@@ -80,8 +79,26 @@ func (c linearC) segmentsPerPart(t prog.Traits) int {
 	back := x.products([3]int{2 * k, f, f}, [3]int{k, k, f}, [3]int{k, f, k}, [3]int{k, k, f}, [3]int{k, f, f}, [3]int{k, f, f},
 		[3]int{k, f, k}, [3]int{k, f, k}, [3]int{k, f, k}, [3]int{2 * k, f, f}, [3]int{f, f, 2 * k}) +
 		5*phase + 2*x.loop(k, k4) + 2*x.loop(f4, k) + k4 + x.loop(k*f4) + 3*state
-	each := (c.G-1)*(forward+load) + c.G*(back+load+1) + state
-	fixed := c.NB + 2*state + 2*x.loop(f4) + x.loop(c.part())
+	each = (c.G-1)*(forward+load) + c.G*(back+load+1) + state
+	return each, c.NB + 2*state + 2*x.loop(f4) + x.loop(c.part())
+}
+
+// tileBwd is how the backward pass's invocations share out matrix products: more of them than for a small state where an
+// invocation could not walk a segment otherwise.
+func (c linearC) tileBwd(t prog.Traits) tile {
+	x := tileOf(workgroup(t), t)
+	for t.LoopRounds > 0 && 2*x.wg <= t.MaxInvocations {
+		if each, fixed := c.roundsBwd(x); each+fixed <= t.LoopRounds {
+			break
+		}
+		x.wg *= 2
+	}
+	return x
+}
+
+// segmentsPerPart is how many segments of G mini-batches one backward dispatch walks.
+func (c linearC) segmentsPerPart(t prog.Traits) int {
+	each, fixed := c.roundsBwd(c.tileBwd(t))
 	return perPart(c.slots(), each, fixed, t.LoopRounds)
 }
 
@@ -128,7 +145,7 @@ var (
 		Flops:   linearC.flopsBwd,
 		Grid:    func(c linearC, t prog.Traits) [3]int { return prog.Grid1(c.B*c.H, t) },
 		Tune: func(c linearC, t prog.Traits) map[string]any {
-			return tileOf(workgroup(t), t).consts("SP", c.segmentsPerPart(t))
+			return c.tileBwd(t).consts("SP", c.segmentsPerPart(t))
 		},
 		Parts:  func(c linearC, t prog.Traits) int { return prog.CeilDiv(c.slots(), c.segmentsPerPart(t)) },
 		F32:    linearBwd[float32],

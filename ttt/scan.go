@@ -133,7 +133,7 @@ func (c scanC) products(sizes ...[3]int) int {
 // workgroup is the number of invocations that walk one head of one sequence.
 func workgroup(t prog.Traits) int {
 	if t.Software {
-		return 16
+		return 8
 	}
 	return 128
 }
