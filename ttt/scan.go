@@ -138,8 +138,10 @@ func workgroup(t prog.Traits) int {
 	return 128
 }
 
-// scanWG tunes a kernel of one workgroup a head and sequence.
-func scanWG[C any](_ C, t prog.Traits) map[string]any { return map[string]any{"WG": workgroup(t)} }
+// scanWG tunes a kernel of one workgroup a head and sequence that makes one step.
+func scanWG[C any](_ C, t prog.Traits) map[string]any {
+	return map[string]any{"WG": max(16, workgroup(t))}
+}
 
 // tile is how a scan's invocations share out matrix products: wg invocations make tm x tn elements at a time each.
 type tile struct{ wg, tm, tn int }
