@@ -27,5 +27,5 @@ func (d *Device) SetTraits(software bool, rounds int) (undo func()) {
 	return func() { d.adapter.Software, d.rounds = s, r }
 }
 
-// SetSource makes d compile text for the kernel of that name.
-func (d *Device) SetSource(name, text string) { d.withSource(name, text) }
+// WithSource makes d compile text for the kernel of that name.
+func (d *Device) WithSource(name, text string) { d.withSource(name, text) }

@@ -183,7 +183,7 @@ func BenchmarkMatMulVariants(b *testing.B) {
 				undo()
 			}
 			if l.m == 512 && l.form == [2]bool{} {
-				dev.SetSource("by_hand", fmt.Sprintf("const N: u32 = %du;", l.m)+byHand)
+				dev.WithSource("by_hand", fmt.Sprintf("const N: u32 = %du;", l.m)+byHand)
 				h, err := prog.Record("by hand", func(r *prog.Recorder) {
 					squareByHand.Dispatch(r, squareC{l.m}, x, y, r.Keep(r.Temp("out", l.m, l.m)))
 				})

@@ -54,25 +54,58 @@ func (c linearC) flopsBwd() float64 {
 	return float64(c.B*c.L*c.H) * float64(perToken)
 }
 
+// The words of memory that a head's walk takes in the shaders: [KP,FP] and [KP,KP] arrays, states, all padded to vec4.
+func (c linearC) walkFwd() int {
+	return 6*c.kp()*c.fp() + c.kp()*c.kp() + c.kp() + 2*c.fp() + 4 + c.walkState()
+}
+func (c linearC) walkBwd() int {
+	return 12*c.kp()*c.fp() + 3*c.kp()*c.kp() + 5*c.kp() + 4*c.fp() + 4 + (c.G+1)*c.walkState()
+}
+func (c linearC) walkState() int { return (c.fp() + 1) * c.fp() }
+
 // batchesPerPart is how many mini-batches one forward dispatch walks.
 func (c linearC) batchesPerPart(t prog.Traits) int {
-	wg, k, f := workgroup(t), c.K, c.F
-	products := rounds(wg, [3]int{k, f, f}, [3]int{k, k, f}, [3]int{k, f, f}, [3]int{k, f, k}, [3]int{f, f, k})
-	rows := prog.CeilDiv(k, wg) * (8*f + k)
-	rest := 3*prog.CeilDiv(c.state(), wg) + prog.CeilDiv(k*f, wg) + prog.CeilDiv(f, wg)*(k+2) + k + 20
-	return perPart(c.NB, products+rows+rest, 2*prog.CeilDiv(c.slots()*c.state(), wg), t.LoopRounds)
+	x := tileOf(workgroup(t), t)
+	k, f, f4, k4 := c.kp(), c.fp(), c.fp()/4, c.kp()/4
+	products := x.products([3]int{2 * k, f, f}, [3]int{k, k, f}, [3]int{k, f, k}, [3]int{f, f, k})
+	rows := 2*x.loop(k, f4, f4, f4, f4, k4, f4) + x.loop(0, 0, 0, 0, 0, 0, 0) + x.loop(f4, k) + 2*x.loop(0, 0)
+	rest := 3*x.loop(c.walkState()/4) + x.loop(k*f4) + x.loop(k4) + c.K + 20
+	each := max(products+rows+rest, x.loop(c.state())) + 2
+	return perPart(c.NB, each, x.loop(c.walkState()/4)+x.loop(f4), t.LoopRounds)
+}
+
+// roundsBwd is what one of x's invocations makes for a segment of G mini-batches of the backward pass, at most, and beside.
+func (c linearC) roundsBwd(x tile) (each, fixed int) {
+	k, f, f4, k4 := c.kp(), c.fp(), c.fp()/4, c.kp()/4
+	state := x.loop(c.walkState() / 4)
+	// A phase makes its products, what it has for columns and for rows, and of what other phases have one round a loop.
+	phase := x.loop(k, f4, f4, f4, f4, 0, 0, 0, 0, 0, 0) + 4*x.loop(0, 0) + 10
+	load := x.loop(k*f4) + x.loop(k4) + c.K + 10
+	forward := x.products([3]int{k, f, f}, [3]int{f, f, k}) + 2*phase + x.loop(f4, k) + 2*state
+	back := x.products([3]int{2 * k, f, f}, [3]int{k, k, f}, [3]int{k, f, k}, [3]int{k, k, f}, [3]int{k, f, f}, [3]int{k, f, f},
+		[3]int{k, f, k}, [3]int{k, f, k}, [3]int{k, f, k}, [3]int{2 * k, f, f}, [3]int{f, f, 2 * k}) +
+		5*phase + 2*x.loop(k, k4) + 2*x.loop(f4, k) + k4 + x.loop(k*f4) + 3*state
+	each = (c.G-1)*(forward+load) + c.G*(back+load+1) + state
+	return each, c.NB + 2*state + 2*x.loop(f4) + x.loop(c.part())
+}
+
+// tileBwd is how the backward pass's invocations share out matrix products: more of them than for a small state where an
+// invocation could not walk a segment otherwise.
+func (c linearC) tileBwd(t prog.Traits) tile {
+	x := tileOf(workgroup(t), t)
+	for t.LoopRounds > 0 && 2*x.wg <= t.MaxInvocations {
+		if each, fixed := c.roundsBwd(x); each+fixed <= t.LoopRounds {
+			break
+		}
+		x.wg *= 2
+	}
+	return x
 }
 
 // segmentsPerPart is how many segments of G mini-batches one backward dispatch walks.
 func (c linearC) segmentsPerPart(t prog.Traits) int {
-	wg, k, f := workgroup(t), c.K, c.F
-	forward := rounds(wg, [3]int{k, f, f}, [3]int{f, f, k}) + prog.CeilDiv(k, wg)*6*f
-	products := rounds(wg, [3]int{k, f, f}, [3]int{k, k, f}, [3]int{k, f, f}, [3]int{k, f, k}, [3]int{k, k, f}, [3]int{k, f, f},
-		[3]int{k, f, f}, [3]int{k, f, k}, [3]int{k, f, k}, [3]int{k, f, f}, [3]int{k, f, k}, [3]int{f, f, k}, [3]int{k, f, f}, [3]int{f, f, k})
-	rows := prog.CeilDiv(k, wg) * (20*f + 3*k)
-	rest := 4*prog.CeilDiv(c.state(), wg) + prog.CeilDiv(k*f, wg) + 3*prog.CeilDiv(f, wg)*(k+2) + 2*k*k + 40
-	each := (c.G-1)*(forward+rest) + c.G*(products+rows+rest)
-	return perPart(c.slots(), each, c.NB+3*prog.CeilDiv(c.state(), wg), t.LoopRounds)
+	each, fixed := c.roundsBwd(c.tileBwd(t))
+	return perPart(c.slots(), each, fixed, t.LoopRounds)
 }
 
 func sampleLinear(r *rand.Rand) linearC { return newLinearC(sampleScan(r)) }
@@ -85,14 +118,14 @@ var (
 		},
 		Lens: func(c linearC) []int {
 			n, bh := c.B*c.L, c.B*c.H
-			return []int{n * c.row(), c.K, c.theta(), n * c.width(), bh * c.slots() * c.state(), bh * c.state(), bh * c.work()}
+			return []int{n * c.row(), c.K, c.theta(), n * c.width(), bh * c.slots() * c.state(), bh * c.state(), bh * c.walkFwd()}
 		},
 		Items:   func(c linearC) int { return c.B * c.H },
 		Scratch: linearC.scratchFwd,
 		Flops:   linearC.flopsFwd,
 		Grid:    func(c linearC, t prog.Traits) [3]int { return prog.Grid1(c.B*c.H, t) },
 		Tune: func(c linearC, t prog.Traits) map[string]any {
-			return map[string]any{"WG": workgroup(t), "MP": c.batchesPerPart(t)}
+			return tileOf(workgroup(t), t).consts("MP", c.batchesPerPart(t))
 		},
 		Parts:  func(c linearC, t prog.Traits) int { return prog.CeilDiv(c.NB, c.batchesPerPart(t)) },
 		F32:    linearFwd[float32],
@@ -111,14 +144,14 @@ var (
 		},
 		Lens: func(c linearC) []int {
 			n, bh := c.B*c.L, c.B*c.H
-			return []int{n * c.row(), c.K, c.theta(), bh * c.slots() * c.state(), n * c.width(), n * c.row(), bh * c.part(), bh * c.workBwd()}
+			return []int{n * c.row(), c.K, c.theta(), bh * c.slots() * c.state(), n * c.width(), n * c.row(), bh * c.part(), bh * c.walkBwd()}
 		},
 		Items:   func(c linearC) int { return c.B * c.H },
 		Scratch: linearC.scratchBwd,
 		Flops:   linearC.flopsBwd,
 		Grid:    func(c linearC, t prog.Traits) [3]int { return prog.Grid1(c.B*c.H, t) },
 		Tune: func(c linearC, t prog.Traits) map[string]any {
-			return map[string]any{"WG": workgroup(t), "SP": c.segmentsPerPart(t)}
+			return c.tileBwd(t).consts("SP", c.segmentsPerPart(t))
 		},
 		Parts:  func(c linearC, t prog.Traits) int { return prog.CeilDiv(c.slots(), c.segmentsPerPart(t)) },
 		F32:    linearBwd[float32],
@@ -169,11 +202,11 @@ func (p LinearParams) Scan(r *prog.Recorder, xs, tok, state *prog.Tensor, o Opti
 	}
 	out := r.Temp("scan", c.B*c.L, c.width())
 	ckpt := r.Temp("scan.ckpt", bh, c.slots(), c.state())
-	work := r.Temp("scan.work", bh, c.work())
+	work := r.Temp("scan.work", bh, c.walkFwd())
 	linearFwdK.Dispatch(r, c, xs, tok, theta, out, ckpt, state, work)
 	r.Tape(func() {
 		dpart := r.Temp("scan.dpart", bh, c.part())
-		work := r.Temp("scan.dwork", bh, c.workBwd())
+		work := r.Temp("scan.dwork", bh, c.walkBwd())
 		linearBwdK.Dispatch(r, c, xs, tok, theta, ckpt, r.Grad(out), r.Grad(xs), dpart, work)
 		reduceK.Dispatch(r, c.reduce(), dpart, tok, r.Grad(theta), r.Grad(tok))
 	}, out)

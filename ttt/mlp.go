@@ -32,7 +32,7 @@ func (c mlpC) reduce() reduceC {
 		O1: c.OB1, O2: c.OW2, O3: c.OB2, O4: c.OG, O5: c.OT}
 }
 
-// The words of scratch memory that a head's walk takes: [K,E], [K,F], [K,K] and [K] arrays, states.
+// The words of scratch memory that a head's walk takes in the references: [K,E], [K,F], [K,K] and [K] arrays, states.
 func (c mlpC) work() int { return c.K*(6*c.inner()+5*c.F+4*c.K+2) + c.F + c.state() }
 func (c mlpC) workBwd() int {
 	return c.K*(11*c.inner()+9*c.F+6*c.K+8) + c.F + (c.G+1)*c.state()
@@ -64,46 +64,62 @@ func (c mlpC) flopsBwd() float64 {
 	return float64(c.B*c.L*c.H) * float64(perToken)
 }
 
-// roundsFwd is what one of wg invocations makes for a mini-batch of the forward pass, at most.
-func (c mlpC) roundsFwd(wg int) int {
-	k, f, e := c.K, c.F, c.inner()
-	products := rounds(wg, [3]int{k, e, f + 1}, [3]int{k, k, f + 1}, [3]int{k, f, e + 1}, [3]int{k, e, f}, [3]int{k, e, f + 1},
-		[3]int{k, e, k}, [3]int{k, k, e + 1}, [3]int{k, f, e + 1}, [3]int{f + 1, e, k}, [3]int{k, f, k}, [3]int{e + 1, f, k})
-	elements := 3*prog.CeilDiv(k*e, wg) + 2*prog.CeilDiv(k*k, wg) + prog.CeilDiv(k*f, wg) + prog.CeilDiv(k, wg)*9*f
-	return products + elements + 2*prog.CeilDiv(c.state(), wg) + k + 50
+// The words of memory that a head's walk takes in the shaders: [KP,FP], [KP,E] and [KP,KP] arrays, states, all padded to
+// vec4.
+func (c mlpC) walkFwd() int {
+	k, f := c.kp(), c.fp()
+	return 5*k*f + 5*k*c.inner() + k*k + k + 2*f + 4 + c.walkState()
+}
+func (c mlpC) walkBwd() int {
+	k, f := c.kp(), c.fp()
+	return 12*k*f + 9*k*c.inner() + 5*k*k + 37*k + 4*f + 4 + (c.G+1)*c.walkState()
+}
+func (c mlpC) walkState() int { return (c.fp()+1)*c.inner() + (c.inner()+1)*c.fp() }
+
+// roundsFwd is what one of x's invocations makes for a mini-batch of the forward pass, at most.
+func (c mlpC) roundsFwd(x tile) int {
+	k, f, e, k4, f4, e4 := c.kp(), c.fp(), c.inner(), c.kp()/4, c.fp()/4, c.inner()/4
+	products := x.products([3]int{2 * k, e, f}, [3]int{k, k, f}, [3]int{k, f, e}, [3]int{k, e, f}, [3]int{k, e, k}, [3]int{k, k, e},
+		[3]int{k, f, e}, [3]int{f, e, k}, [3]int{k, f, k}, [3]int{e, f, k})
+	// A phase goes one round through every loop of the others.
+	phases := 6*(x.loop(0, 0)*2+3*x.loop(0)+x.loop(0, 0, 0, 0, 0, 0)) + 20
+	elements := 3*x.loop(k*e4) + 2*x.loop(k*k4) + x.loop(e4, k) + x.loop(f4, k)
+	rows := x.loop(k, f4, f4, f4, f4, 0) + x.loop(k, f4, f4, 0, 0, f4)
+	return products + phases + elements + rows + 3*x.loop(c.walkState()/4) + x.loop(k*f4) + x.loop(k4) + x.loop(c.state()) + c.K + 20
 }
 
-// roundsBwd is what one of wg invocations makes for a step of the backward pass, at most: one mini-batch forward or back.
-func (c mlpC) roundsBwd(wg int) int {
-	k, f, e := c.K, c.F, c.inner()
-	common := rounds(wg, [3]int{k, e, f + 1}, [3]int{k, k, f + 1}, [3]int{k, f, e + 1}, [3]int{k, e, f}) +
-		2*prog.CeilDiv(k*e, wg) + prog.CeilDiv(k*k, wg) + prog.CeilDiv(k*f, wg) + prog.CeilDiv(k, wg)*(5*f+1) +
-		2*prog.CeilDiv(c.state(), wg) + k + c.G + 100
-	forward := rounds(wg, [3]int{f + 1, e, k}, [3]int{e + 1, f, k})
-	back := rounds(wg, [3]int{k, e, f + 1}, [3]int{k, e, k}, [3]int{k, k, e + 1}, [3]int{k, f, e + 1}, [3]int{k, f, k},
-		[3]int{k, k, f}, [3]int{k, f, e + 1}, [3]int{k, e, f}, [3]int{k, e, f + 1}, [3]int{k, f, e}, [3]int{k, e, f},
-		[3]int{k, e, k}, [3]int{k, e, k}, [3]int{k, f, k}, [3]int{e + 1, f, k}, [3]int{k, k, e}, [3]int{k, f, e}, [3]int{k, f, k},
-		[3]int{k, f, k}, [3]int{k, e, k}, [3]int{f + 1, e, k}, [3]int{k, f, e}, [3]int{e, f, k}, [3]int{k, e, f},
-		[3]int{e + 1, f, k}, [3]int{f + 1, e, k}, [3]int{k, f, e}) +
-		4*prog.CeilDiv(k*e, wg) + 3*prog.CeilDiv(k*k, wg) + prog.CeilDiv(k*f, wg) + prog.CeilDiv(f, wg)*(k+1) +
-		prog.CeilDiv(8*k, wg)*(e/8+f/8+3) + prog.CeilDiv(k, wg)*(8*f+2*k+10)
+// roundsBwd is what one of x's invocations makes for a step of the backward pass, at most: one mini-batch forward or back.
+func (c mlpC) roundsBwd(x tile) int {
+	k, f, e, k4, f4, e4 := c.kp(), c.fp(), c.inner(), c.kp()/4, c.fp()/4, c.inner()/4
+	parts := 8 * x.loop(k, e4/8+1, f4/8+1) // PARTS of them a row
+	common := x.products([3]int{2 * k, e, f}, [3]int{k, k, f}, [3]int{k, f, e}, [3]int{k, e, f}) +
+		2*x.loop(k*e4) + x.loop(k*k4) + x.loop(k, f4, f4, f4, f4) + x.loop(k*f4) + x.loop(k4) + 3*x.loop(c.walkState()/4) + c.K + c.G + 20
+	// A phase goes one round through every loop of the others.
+	phase := 4*x.loop(0, 0) + 6*x.loop(0) + 2*x.loop(0, 0, 0) + x.loop(0, 0, 0, 0, 0, 0, 0, 0, 0) + 10
+	forward := x.products([3]int{f, e, k}, [3]int{e, f, k}) + x.loop(e4, k) + x.loop(f4, k) + 4*phase
+	back := x.products([3]int{k, e, k}, [3]int{k, k, e}, [3]int{k, f, e}, [3]int{k, f, k}, [3]int{k, k, f}, [3]int{k, f, e},
+		[3]int{k, e, f}, [3]int{k, e, f}, [3]int{k, f, e}, [3]int{k, e, f}, [3]int{k, e, k}, [3]int{k, e, k}, [3]int{k, f, k},
+		[3]int{k, k, e}, [3]int{k, f, k}, [3]int{k, f, k}, [3]int{k, e, k}, [3]int{k, f, e}, [3]int{k, e, f}, [3]int{e, f, 3 * k},
+		[3]int{2 * k, f, e}, [3]int{f, e, 2 * k}) +
+		4*x.loop(k*e4) + 3*x.loop(k*k4) + x.loop(k*f4) + x.loop(k4, k) + x.loop(k, k4) + x.loop(f4, k) + x.loop(e4, 2*k) + parts +
+		x.loop(k, f4, f4, f4, f4) + x.loop(k, f4, f4, f4) + x.loop(k, 8) + 13*phase
 	return common + max(forward, back)
 }
 
-// workgroup is the number of invocations that walk one head of one sequence: more than for a small state where an
-// invocation could not make a backward step otherwise.
-func (c mlpC) workgroup(t prog.Traits) int {
-	wg := workgroup(t)
-	for t.LoopRounds > 0 && 2*wg <= t.MaxInvocations && 2*c.roundsBwd(wg) > t.LoopRounds {
-		wg *= 2
+// tile is how the invocations share out matrix products: more of them than for a small state where an invocation could not
+// make a backward step otherwise.
+func (c mlpC) tile(t prog.Traits) tile {
+	x := tileOf(workgroup(t), t)
+	for t.LoopRounds > 0 && 2*x.wg <= t.MaxInvocations && 2*c.roundsBwd(x) > t.LoopRounds {
+		x.wg *= 2
 	}
-	return wg
+	return x
 }
 
 // batchesPerPart is how many mini-batches one forward dispatch walks.
 func (c mlpC) batchesPerPart(t prog.Traits) int {
-	wg := c.workgroup(t)
-	return perPart(c.NB, c.roundsFwd(wg), prog.CeilDiv(c.state(), wg)+c.K, t.LoopRounds)
+	x := c.tile(t)
+	return perPart(c.NB, c.roundsFwd(x), x.loop(c.walkState()/4)+x.loop(c.fp()/4), t.LoopRounds)
 }
 
 // steps is the number of steps of the backward pass, at most: each segment of mini-batches goes forward over all but its
@@ -112,8 +128,9 @@ func (c mlpC) steps() int { return 2*c.NB - c.slots() }
 
 // stepsPerPart is how many of them one backward dispatch makes.
 func (c mlpC) stepsPerPart(t prog.Traits) int {
-	wg := c.workgroup(t)
-	return perPart(c.steps(), c.roundsBwd(wg), c.NB+c.K+2*c.F+prog.CeilDiv(c.state(), wg), t.LoopRounds)
+	x := c.tile(t)
+	fixed := c.NB + 2*x.loop(c.walkState()/4) + 2*x.loop(c.fp()/4) + x.loop(c.part())
+	return perPart(c.steps(), c.roundsBwd(x), fixed, t.LoopRounds)
 }
 
 func sampleMLP(r *rand.Rand) mlpC {
@@ -132,14 +149,14 @@ var (
 		},
 		Lens: func(c mlpC) []int {
 			n, bh := c.B*c.L, c.B*c.H
-			return []int{n * c.row(), c.K, c.theta(), n * c.width(), bh * c.slots() * c.state(), bh * c.state(), bh * c.work()}
+			return []int{n * c.row(), c.K, c.theta(), n * c.width(), bh * c.slots() * c.state(), bh * c.state(), bh * c.walkFwd()}
 		},
 		Items:   func(c mlpC) int { return c.B * c.H },
 		Scratch: mlpC.scratchFwd,
 		Flops:   mlpC.flopsFwd,
 		Grid:    func(c mlpC, t prog.Traits) [3]int { return prog.Grid1(c.B*c.H, t) },
 		Tune: func(c mlpC, t prog.Traits) map[string]any {
-			return map[string]any{"WG": c.workgroup(t), "MP": c.batchesPerPart(t)}
+			return c.tile(t).consts("MP", c.batchesPerPart(t))
 		},
 		Parts:  func(c mlpC, t prog.Traits) int { return prog.CeilDiv(c.NB, c.batchesPerPart(t)) },
 		F32:    mlpFwd[float32],
@@ -158,14 +175,14 @@ var (
 		},
 		Lens: func(c mlpC) []int {
 			n, bh := c.B*c.L, c.B*c.H
-			return []int{n * c.row(), c.K, c.theta(), bh * c.slots() * c.state(), n * c.width(), n * c.row(), bh * c.part(), bh * c.workBwd()}
+			return []int{n * c.row(), c.K, c.theta(), bh * c.slots() * c.state(), n * c.width(), n * c.row(), bh * c.part(), bh * c.walkBwd()}
 		},
 		Items:   func(c mlpC) int { return c.B * c.H },
 		Scratch: mlpC.scratchBwd,
 		Flops:   mlpC.flopsBwd,
 		Grid:    func(c mlpC, t prog.Traits) [3]int { return prog.Grid1(c.B*c.H, t) },
 		Tune: func(c mlpC, t prog.Traits) map[string]any {
-			return map[string]any{"WG": c.workgroup(t), "MP": c.stepsPerPart(t)}
+			return c.tile(t).consts("MP", c.stepsPerPart(t))
 		},
 		Parts:  func(c mlpC, t prog.Traits) int { return prog.CeilDiv(c.steps(), c.stepsPerPart(t)) },
 		F32:    mlpBwd[float32],
@@ -223,11 +240,11 @@ func (p MLPParams) Scan(r *prog.Recorder, xs, tok, state *prog.Tensor, o Options
 	}
 	out := r.Temp("scan", c.B*c.L, c.width())
 	ckpt := r.Temp("scan.ckpt", bh, c.slots(), c.state())
-	work := r.Temp("scan.work", bh, c.work())
+	work := r.Temp("scan.work", bh, c.walkFwd())
 	mlpFwdK.Dispatch(r, c, xs, tok, theta, out, ckpt, state, work)
 	r.Tape(func() {
 		dpart := r.Temp("scan.dpart", bh, c.part())
-		work := r.Temp("scan.dwork", bh, c.workBwd())
+		work := r.Temp("scan.dwork", bh, c.walkBwd())
 		mlpBwdK.Dispatch(r, c, xs, tok, theta, ckpt, r.Grad(out), r.Grad(xs), dpart, work)
 		reduceK.Dispatch(r, c.reduce(), dpart, tok, r.Grad(theta), r.Grad(tok))
 	}, out)

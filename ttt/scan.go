@@ -21,6 +21,10 @@ func (c scanC) slots() int { return prog.CeilDiv(c.NB, c.G) } // checkpoints of 
 func (c scanC) row() int   { return Row(c.H, c.F) }           // of xs
 func (c scanC) width() int { return c.H * c.F }               // C
 
+// kp and fp are K and F rounded up to whole vec4, as the shaders hold them.
+func (c scanC) kp() int { return 4 * prog.CeilDiv(c.K, 4) }
+func (c scanC) fp() int { return 4 * prog.CeilDiv(c.F, 4) }
+
 // Row is the length of a token's row in a scan's input: rotated query, rotated key, value, the heads' inner learning
 // rates, and the token's place code.
 func Row(heads, headDim int) int { return 3*heads*headDim + heads + 1 }
@@ -134,20 +138,49 @@ func (c scanC) products(sizes ...[3]int) int {
 // workgroup is the number of invocations that walk one head of one sequence.
 func workgroup(t prog.Traits) int {
 	if t.Software {
-		return 16
+		return 8
 	}
 	return 128
 }
 
-// scanWG tunes a kernel of one workgroup a head and sequence.
-func scanWG[C any](_ C, t prog.Traits) map[string]any { return map[string]any{"WG": workgroup(t)} }
+// scanWG tunes a kernel of one workgroup a head and sequence that makes one step.
+func scanWG[C any](_ C, t prog.Traits) map[string]any {
+	return map[string]any{"WG": max(16, workgroup(t))}
+}
 
-// rounds counts the rounds of loops that one of wg invocations makes: its share of matrix products [m,n] with inner k.
-func rounds(wg int, products ...[3]int) int {
+// tile is how a scan's invocations share out matrix products: wg invocations make tm x tn elements at a time each.
+type tile struct{ wg, tm, tn int }
+
+// tileOf is the tile for wg invocations: the largest that registers hold, or on a GPU, whose invocations are many, a small
+// one.
+func tileOf(wg int, t prog.Traits) tile {
+	if t.Software {
+		return tile{wg, 8, 8}
+	}
+	return tile{wg, 4, 4}
+}
+
+func (x tile) consts(name string, n int) map[string]any {
+	return map[string]any{"WG": x.wg, "TM": x.tm, "TN": x.tn, name: n}
+}
+
+// loop counts the rounds of a loop whose n rounds, each with inner loops of so many rounds, the invocations share. The
+// last round only finds that there is none left, but where invocations are lanes of a vector goes through the inner
+// loops once.
+func (x tile) loop(n int, inner ...int) int {
+	share := prog.CeilDiv(n, x.wg)
+	r := share + 1
+	for _, m := range inner {
+		r += share*(m+1) + 1
+	}
+	return r
+}
+
+// products counts the rounds of matrix products [m,n] with inner k.
+func (x tile) products(ps ...[3]int) int {
 	r := 0
-	for _, p := range products {
-		tiles := prog.CeilDiv(p[0], 4) * prog.CeilDiv(p[1], 8)
-		r += 1 + prog.CeilDiv(tiles, wg)*(p[2]+1)
+	for _, p := range ps {
+		r += 1 + x.loop(prog.CeilDiv(p[0], x.tm)*prog.CeilDiv(p[1], x.tn), p[2]/4)
 	}
 	return r
 }

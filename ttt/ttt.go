@@ -21,6 +21,12 @@ func define[C any](s prog.Spec[C]) prog.Typed[C] {
 }
 
 // Options describe one scan.
+//
+// Its temporary memory, forward and backward, is B*H*((ceil(NB/G) + G + 3)*S + W + L*F) words of 4 bytes, within a tenth: of
+// each head of each sequence the checkpoints, G states that the backward pass recomputes between two of them and their
+// gradient, the last state and the gradient of the first, what the backward pass holds of one mini-batch, and the output.
+// There NB is the number of mini-batches, MaxMiniBatches; S the words of a state, F²+F for LinearParams, 8F²+5F for MLPParams;
+// W is 12KF + 3K², or 48KF + 5K² for MLPParams. It is least where G is about the square root of NB.
 type Options struct {
 	Heads           int     // H
 	SeqLen          int     // L; the input holds a whole number of sequences
