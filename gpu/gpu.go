@@ -62,7 +62,8 @@ type Options struct {
 	// Hardware refuses adapters that are a CPU.
 	Hardware bool
 	// Tune has programs try the variants of their kernels when they are loaded, which takes up to a second of the
-	// device's life, a seventh of it on a CPU, whose first variants were measured. All variants give the same bits; without it each kernel takes its first.
+	// device's life, a seventh of it on a CPU, whose first variants were measured. All variants give the same bits;
+	// without it each kernel takes its first.
 	Tune bool
 	// TuneFile keeps what trials found, for the next device of the same adapter; empty: it is forgotten. A
 	// file that cannot be read or written is no error.

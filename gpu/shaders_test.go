@@ -91,7 +91,7 @@ func traits() map[string]prog.Traits {
 }
 
 // specialisations yields a few sources of each kernel: n samples, both forms of each Accumulate binding, all traits,
-// and of the variants that those samples do not have the first that a sample has.
+// and of every other variant one.
 func specialisations(k *prog.Kernel, n int, yield func(label, source string) error) error {
 	seen := map[string]bool{}
 	for i := range max(n, 100) {
@@ -103,7 +103,11 @@ func specialisations(k *prog.Kernel, n int, yield func(label, source string) err
 					continue
 				}
 				seen[key] = true
-				for _, fresh := range []uint32{0, ^uint32(0)} {
+				forms := []uint32{0, ^uint32(0)}
+				if i >= n || j > 0 {
+					forms = forms[i%2:][:1]
+				}
+				for _, fresh := range forms {
 					label := fmt.Sprintf("%s(%+v) fresh=%v on a %s, %s", k.Name, c, fresh != 0, name, v.Name)
 					src, err := shaders.Source(v.Shader, k.VariantConsts(c, fresh, v))
 					if err != nil {
