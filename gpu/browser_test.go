@@ -24,7 +24,7 @@ func passed(t *testing.T, names, want []string) {
 
 // TestBrowser runs this package's tests in the browser, on its WebGPU device.
 func TestBrowser(t *testing.T) {
-	want := []string{"TestVariantsAgree/gpu", "TestVariantsAgree/short_loops"}
+	want := []string{"TestVariantsAgree/gpu", "TestVariantsAgree/short_loops", "TestHalfIsExact/webgpu"}
 	for _, k := range kernels() {
 		want = append(want, "TestConformance/"+k.Name+"/webgpu")
 	}
@@ -49,6 +49,11 @@ func TestBrowserNorms(t *testing.T) {
 	} {
 		passed(t, chromium.RunTests(t, c.dir, "-test.run="+c.run), strings.Fields(c.want))
 	}
+}
+
+// TestBrowserHalf trains in float16 in the browser, on its WebGPU device.
+func TestBrowserHalf(t *testing.T) {
+	passed(t, chromium.RunTests(t, "../train", "-test.run=^TestHalf(Follows|Overflow)/./webgpu"), []string{"TestHalfFollows/webgpu", "TestHalfOverflow/webgpu"})
 }
 
 // TestBrowserGoldens compares operations and models with the official implementation in the browser, on its WebGPU

@@ -35,6 +35,9 @@ fn half(v: f32) -> u32 {
   return h | ((u >> 16u) & 0x8000u);
 }
 
+// halves packs two of them.
+fn halves(x: f32, y: f32) -> u32 { return half(x) | (half(y) << 16u); }
+
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) id: u32) {
   let first = (wg.y * nwg.x + wg.x) * (WG * PER / 2u) + id;
@@ -43,6 +46,6 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
     if (w * 2u >= N) { break; }
     let y = unpack2x16float(x[w]);
     let z = unpack2x16float(g[w]);
-    out[w] = half(y.x * gelu(z.x).x) | half(y.y * gelu(z.y).x) << 16u;
+    out[w] = halves(y.x * gelu(z.x).x, y.y * gelu(z.y).x);
   }
 }

@@ -25,6 +25,9 @@ fn half(v: f32) -> u32 {
   return h | ((u >> 16u) & 0x8000u);
 }
 
+// halves packs two of them.
+fn halves(x: f32, y: f32) -> u32 { return half(x) | (half(y) << 16u); }
+
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) i: u32) {
   let r = wg.y * nwg.x + wg.x;
@@ -54,6 +57,6 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
   for (var c = i * 2u; c < D; c += WG * 2u) {
     let y = (x[row + c] - m) * rs * w[c] + b[c];
     let z = (x[row + c + 1u] - m) * rs * w[c + 1u] + b[c + 1u];
-    out[(row + c) / 2u] = half(y) | half(z) << 16u;
+    out[(row + c) / 2u] = halves(y, z);
   }
 }

@@ -13,8 +13,8 @@ override ACC_OUT: bool = true;
 @group(0) @binding(1) var<storage, read> b: array<u32>;
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
 
-// b1 is an element of b, which has two binary16 in a word.
-fn b1(i: u32) -> f32 { return unpack2x16float(b[i / 2u] >> (i % 2u * 16u)).x; }
+// at_b is an element of b, which has two binary16 in a word.
+fn at_b(i: u32) -> f32 { return unpack2x16float(b[i / 2u] >> (i % 2u * 16u)).x; }
 
 // edge keeps an index inside n: what is past the edge reads elements that exist, and its sums are not stored.
 fn edge(i: u32, n: u32) -> u32 { return min(i, n - 1u); }
@@ -55,7 +55,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) id: 
   for (var k = 0u; k < K; k++) {
     let ka = k * ak;
     let kb = k * bk;
-    let y = vec4<f32>(b1(b0 + kb), b1(b1 + kb), b1(b2 + kb), b1(b3 + kb));
+    let y = vec4<f32>(at_b(b0 + kb), at_b(b1 + kb), at_b(b2 + kb), at_b(b3 + kb));
     s0 += a[a0 + ka] * y;
     s1 += a[a1 + ka] * y;
     s2 += a[a2 + ka] * y;

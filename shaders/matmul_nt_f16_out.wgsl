@@ -31,13 +31,16 @@ fn half(v: f32) -> u32 {
   return h | ((u >> 16u) & 0x8000u);
 }
 
+// halves packs two of them.
+fn halves(x: f32, y: f32) -> u32 { return half(x) | (half(y) << 16u); }
+
 // edge keeps an index inside n: what is past the edge reads elements that exist, and its sums are not stored.
 fn edge(i: u32, n: u32) -> u32 { return min(i, n - 1u); }
 
 fn put(z: u32, i: u32, j: u32, s: vec4<f32>) {
   let n4 = N / 4u;
   let o = (z * M + i) * n4 + j;
-  if (i < M && j < n4) { out[o] = vec2<u32>(half(s.x) | half(s.y) << 16u, half(s.z) | half(s.w) << 16u); }
+  if (i < M && j < n4) { out[o] = vec2<u32>(halves(s.x, s.y), halves(s.z, s.w)); }
 }
 
 @compute @workgroup_size(WX, WY)

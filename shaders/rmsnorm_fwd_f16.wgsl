@@ -22,6 +22,9 @@ fn half(v: f32) -> u32 {
   return h | ((u >> 16u) & 0x8000u);
 }
 
+// halves packs two of them.
+fn halves(x: f32, y: f32) -> u32 { return half(x) | (half(y) << 16u); }
+
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) i: u32) {
   let r = wg.y * nwg.x + wg.x;
@@ -36,6 +39,6 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
   let rs = 1.0 / sqrt(sum / f32(D) + EPS);
   if (i == 0u) { rstd[r] = rs; }
   for (var c = i * 2u; c < D; c += WG * 2u) {
-    out[(row + c) / 2u] = half(x[row + c] * rs * w[c]) | half(x[row + c + 1u] * rs * w[c + 1u]) << 16u;
+    out[(row + c) / 2u] = halves(x[row + c] * rs * w[c], x[row + c + 1u] * rs * w[c + 1u]);
   }
 }

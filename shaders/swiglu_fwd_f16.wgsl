@@ -26,6 +26,9 @@ fn half(v: f32) -> u32 {
   return h | ((u >> 16u) & 0x8000u);
 }
 
+// halves packs two of them.
+fn halves(x: f32, y: f32) -> u32 { return half(x) | (half(y) << 16u); }
+
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) id: u32) {
   let first = (wg.y * nwg.x + wg.x) * (WG * PER / 2u) + id;
@@ -34,6 +37,6 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
     if (w * 2u >= N) { break; }
     let z = unpack2x16float(gate[w]);
     let u = unpack2x16float(up[w]);
-    out[w] = half(z.x * logistic(z.x).x * u.x) | half(z.y * logistic(z.y).x * u.y) << 16u;
+    out[w] = halves(z.x * logistic(z.x).x * u.x, z.y * logistic(z.y).x * u.y);
   }
 }

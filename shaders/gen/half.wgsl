@@ -8,3 +8,6 @@ fn half(v: f32) -> u32 {
   if (m > 0x477fe000u) { h = select(0x7c00u, 0x7e00u, m > 0x7f800000u); }
   return h | ((u >> 16u) & 0x8000u);
 }
+
+// halves packs two of them.
+fn halves(x: f32, y: f32) -> u32 { return half(x) | (half(y) << 16u); }
