@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"time"
 
 	"innerloop/model"
 )
@@ -46,20 +47,30 @@ func (s *suite) decodeKind(kind string, c model.Config, seconds float64) error {
 		}
 		return nil
 	}
+	limit := max(3*s.o.Seconds, 5) // seconds of reading
 	for _, context := range s.o.Contexts {
-		for d.Position() < context {
+		name := fmt.Sprintf("%s/%d", kind, context)
+		slow := false
+		for start := time.Now(); d.Position() < context; {
 			if err := s.ctx.Err(); err != nil {
 				return err
+			}
+			if slow = time.Since(start).Seconds() > limit; slow {
+				break
 			}
 			if _, err := d.Feed(ids[:min(len(ids), context-d.Position())]); err != nil {
 				return err
 			}
 		}
+		if slow {
+			s.add(Result{Name: name, Skipped: fmt.Sprintf("reading so much takes more than %.0f s", limit)})
+			continue
+		}
 		r, err := timed(s.ctx, seconds, runs)
 		if err != nil {
 			return err
 		}
-		r.Name = fmt.Sprintf("%s/%d", kind, context)
+		r.Name = name
 		s.add(r.per(1, "tokens/s"))
 	}
 	return nil
