@@ -189,10 +189,11 @@ func (f *benchFlags) suite(ctx context.Context, c *cobra.Command, name string, o
 
 // shellLine is command with args as a shell takes them.
 func shellLine(command string, args []string) string {
+	words := []string{command}
 	for _, arg := range args {
-		command += " " + shellWord(arg)
+		words = append(words, shellWord(arg))
 	}
-	return command
+	return strings.Join(words, " ")
 }
 
 // givenFlags lists the options of c that were given and that want takes.
@@ -385,7 +386,8 @@ func percent(share float64) string {
 
 // printStep prints the report of the suite step.
 func (a *app) printStep(r *bench.Report) {
-	p, s, c := a.out.printf, r.StepReport, r.StepReport.Config
+	p, s := a.out.printf, r.StepReport
+	c := s.Config
 	p("model    %s parameters: TTT-%s, %s of %d, %s of %d, K=%d\n", count(s.Parameters), title(c.TTTLayerType),
 		plural(c.NumHiddenLayers, "layer"), c.HiddenSize, plural(c.NumAttentionHeads, "head"), c.HeadDim(), c.MiniBatchSize)
 	p("step     %s tokens: %d sequences x %d tokens; %d dispatches\n", count(s.TokensPerStep), c.Batch*c.MicroBatches, c.SeqLen, s.Dispatches)

@@ -4,11 +4,15 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"syscall/js"
 
 	"innerloop/gpu"
 	"innerloop/prog"
 )
+
+// errNoWebGPU says that the browser has no WebGPU at all.
+var errNoWebGPU = errors.New("navigator.gpu is missing: an old browser, or a page that is neither https nor localhost")
 
 func main() {
 	host := js.Global().Get("innerloopBench")

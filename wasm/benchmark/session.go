@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -133,9 +132,6 @@ func (s *session) close() {
 		s.dev = nil
 	}
 }
-
-// errNoWebGPU says that the browser has no WebGPU at all.
-var errNoWebGPU = errors.New("navigator.gpu is missing: an old browser, or a page that is neither https nor localhost")
 
 // version is the program's.
 func version() string {
