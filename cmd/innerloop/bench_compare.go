@@ -184,6 +184,15 @@ func (a *app) printComparison(x *bench.Comparison) {
 	}
 	p("rounds   %d, in turns; first / second is how many times as fast the first is\n\n", x.Rounds)
 	p("%s", table(ratioRows(x.Suite, x.Results)))
+	var notes []string
+	for _, r := range x.Results {
+		if r.Skipped != "" {
+			notes = append(notes, r.Name+": skipped: "+r.Skipped)
+		}
+	}
+	if notes != nil {
+		p("\n  %s\n", strings.Join(notes, "\n  "))
+	}
 	if len(x.Kernels) > 0 {
 		p("\n%s", table(ratioRows("kernel", x.Kernels)))
 	}
@@ -193,7 +202,7 @@ func ratioRows(head string, ratios []bench.Ratio) [][]string {
 	rows := [][]string{{head, "first ms", "second ms", "first / second", "quartiles", "least-most"}}
 	for _, r := range ratios {
 		if r.Skipped != "" {
-			rows = append(rows, []string{r.Name + " (" + r.Skipped + ")", "", "", "-", "", ""})
+			rows = append(rows, []string{r.Name, "", "", "-", "", ""})
 			continue
 		}
 		rows = append(rows, []string{r.Name, fmt.Sprintf("%.3f", 1e3*r.Seconds[0].Median), fmt.Sprintf("%.3f", 1e3*r.Seconds[1].Median),
