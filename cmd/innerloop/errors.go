@@ -34,11 +34,11 @@ const exitCodesTopic = `innerloop exits with
   4  the device: none such, it failed, has too little memory, or computes wrong results
   5  the output cannot be written: no permission, a full disk
   6  training diverged: a loss or gradient that is not finite; the message names its origin, the last checkpoint is kept
-  7  training was interrupted by SIGINT or SIGTERM: it finished its step and wrote a checkpoint
+  7  interrupted by SIGINT or SIGTERM: training finished its step and wrote a checkpoint; bench printed nothing
   8  diagnose found a cause: the model is not healthy
 
 Everything but 0 comes with one line on standard error. A second signal ends the program at once, as does the first one
-in commands other than train.`
+in commands other than train and bench.`
 
 // failure is an error that knows its exit code.
 type failure struct {

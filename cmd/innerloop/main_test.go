@@ -192,44 +192,6 @@ func TestExamine(t *testing.T) {
 	}
 }
 
-func TestByKernel(t *testing.T) {
-	cfg := doctorConfig()
-	m, err := model.New(cfg.Model, model.ScanOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := model.NewTrainStep(m, model.StepOptions{Batch: 2, SeqLen: 16})
-	if err != nil {
-		t.Fatal(err)
-	}
-	steps := s.Program.Steps
-	seconds := make([]float64, len(steps))
-	var flops float64
-	n := 0
-	for i, st := range steps {
-		if st.Kernel != nil && st.Kernel.Name == "matmul_nt" {
-			seconds[i] = 0.5
-			flops += st.Flops()
-			n++
-		}
-	}
-	ks := byKernel(steps, seconds)
-	k := ks[0]
-	if k.Name != "matmul_nt" || k.Dispatches != n || k.Ms != 500*float64(n) || k.Share != 1 || math.Abs(k.GFLOPS-flops/(0.5*float64(n))/1e9) > 1e-9 {
-		t.Errorf("%+v, want %d dispatches with %g operations", k, n, flops)
-	}
-	all := 0
-	for _, k := range ks {
-		all += k.Dispatches
-		if k.Name != "matmul_nt" && (k.Share != 0 || k.GFLOPS != 0 || k.GBPerS != 0) {
-			t.Errorf("%+v, want no rates: it took no time", k)
-		}
-	}
-	if all != len(steps) {
-		t.Errorf("%d dispatches, want %d", all, len(steps))
-	}
-}
-
 // A folder's name is new even where two runs begin within one second.
 func TestNewName(t *testing.T) {
 	t.Chdir(t.TempDir())

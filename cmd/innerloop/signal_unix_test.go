@@ -95,3 +95,40 @@ func TestSecondSignal(t *testing.T) {
 	}
 	t.Errorf("%v, want death by SIGTERM; standard error: %s", err, stderr)
 }
+
+// TestInterruptBench ends a measurement, and one of two builds in turns with its child.
+func TestInterruptBench(t *testing.T) {
+	for name, args := range map[string][]string{
+		"step":   {"bench", "step", "--device", "cpu", "--seconds", "3600", "--copy-mib", "1"},
+		"builds": {"bench", "compare", "--device", "cpu", "--seconds", "3600", "--build", "innerloop", "--build", "innerloop"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			var err error
+			var start time.Time
+			for wait := 500 * time.Millisecond; ; wait *= 4 { // before the program takes signals, they kill it
+				c := exec.Command("innerloop", append(args, "--set", "model.hidden_size=32", "--set", "train.seq_len=32")...)
+				c.Stdout, c.Stderr = &stdout, &stderr
+				if err := c.Start(); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(wait)
+				start = time.Now()
+				if err := c.Process.Signal(os.Interrupt); err != nil {
+					t.Fatal(err)
+				}
+				err = c.Wait()
+				if st, ok := c.ProcessState.Sys().(syscall.WaitStatus); !ok || !st.Signaled() || wait > 10*time.Second {
+					break
+				}
+			}
+			var e *exec.ExitError
+			if !errors.As(err, &e) || e.ExitCode() != exitInterrupted {
+				t.Errorf("%v, want exit code %d", err, exitInterrupted)
+			}
+			if stderr.String() != "innerloop: bench: interrupted\n" || stdout.Len() > 0 || time.Since(start) > 20*time.Second {
+				t.Errorf("after %v: standard error %q, output %q", time.Since(start), &stderr, &stdout)
+			}
+		})
+	}
+}

@@ -25,7 +25,7 @@ type Options struct {
 const module = "innerloop"
 
 // Build compiles ./wasm for the browser, bundles ui/main.js, ui/worker.js and ui/style.css, and gathers what ui/index.html
-// refers to. It needs the go command. Packages from npm that ui/ lacks are installed first, by npm or without it.
+// refers to; and the same, of ./wasm/benchmark and ui/bench, for the page bench.html. It needs the go command. Packages from npm that ui/ lacks are installed first, by npm or without it.
 //
 // Scripts of the page may import, beside npm's packages:
 //
@@ -51,7 +51,10 @@ func Build(ctx context.Context, o Options) (*Site, error) {
 	}
 
 	start := time.Now()
-	if src.wasm, err = buildWasm(ctx, src.root); err != nil {
+	if src.wasm, err = buildWasm(ctx, src.root, "./wasm"); err != nil {
+		return nil, err
+	}
+	if src.bench, err = buildWasm(ctx, src.root, "./wasm/benchmark"); err != nil {
 		return nil, err
 	}
 	built := time.Since(start)
@@ -76,6 +79,7 @@ func (s *Site) report(log func(string, ...any), version string, wasm, page time.
 	var scripts, scriptsPacked, wasmSize, wasmPacked int
 	for name, a := range s.Assets {
 		switch {
+		case a.rare:
 		case strings.HasSuffix(name, ".wasm"):
 			wasmSize, wasmPacked = len(a.Data), smallest(a)
 		case !strings.HasSuffix(name, ".txt"):
@@ -157,9 +161,9 @@ var hot = []string{
 	"internal/runtime/...", "math/...", "sync/...", module + "/ttt", module + "/internal/blas",
 }
 
-// buildWasm compiles ./wasm of the module at root. Only in hot packages are calls inlined: compressed, the file is a
+// buildWasm compiles a package of the module at root. Only in hot packages are calls inlined: compressed, the file is a
 // tenth smaller so.
-func buildWasm(ctx context.Context, root string) ([]byte, error) {
+func buildWasm(ctx context.Context, root, pkg string) ([]byte, error) {
 	dir, err := os.MkdirTemp("", module+"-wasm-*")
 	if err != nil {
 		return nil, err
@@ -171,7 +175,7 @@ func buildWasm(ctx context.Context, root string) ([]byte, error) {
 	for _, p := range hot {
 		args = append(args, "-gcflags="+p+"=")
 	}
-	args = append(args, "-o", file, "./wasm")
+	args = append(args, "-o", file, pkg)
 	if _, err := command(ctx, root, []string{"GOOS=js", "GOARCH=wasm"}, "go", args...); err != nil {
 		return nil, err
 	}

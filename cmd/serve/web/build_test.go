@@ -143,6 +143,49 @@ func TestAssemble(t *testing.T) {
 	}
 }
 
+// The bench page is another page, with a program, a worker and a script of its own, which the first one does not load.
+func TestAssembleBench(t *testing.T) {
+	alone := assembled(t, fixture(t))
+	src := fixture(t)
+	src.bench = append(slices.Clone(src.wasm), 1)
+	s := assembled(t, src)
+	wasm, _ := named(t, s, "benchmark", ".wasm")
+	worker, workerText := named(t, s, "benchworker", ".js")
+	script, scriptText := named(t, s, "bench", ".js")
+	style, styleText := named(t, s, "bench", ".css")
+	page := string(s.Assets[bench].Data)
+	for _, want := range []string{`src="./` + script + `"`, `href="./` + style + `"`, `<a href="./index.html">`, `href="./assets/mark-`} {
+		if !strings.Contains(page, want) {
+			t.Errorf("page lacks %s:\n%s", want, page)
+		}
+	}
+	if !strings.Contains(scriptText, `"./`+path.Base(worker)+`"`) || !strings.Contains(workerText, `"./`+path.Base(wasm)+`"`) || !strings.Contains(styleText, "#010203") {
+		t.Errorf("script %s\nworker %s\nstyle %s", scriptText, workerText, styleText)
+	}
+	if !s.Assets[wasm].rare || s.Assets[worker].rare {
+		t.Error("the program is what few fetch")
+	}
+	for name, a := range alone.Assets {
+		if b := s.Assets[name]; b == nil || string(b.Data) != string(a.Data) {
+			t.Errorf("%s: is not as without the bench page", name)
+		}
+	}
+	if n := len(s.Assets) - len(alone.Assets); n != 5 {
+		t.Errorf("%d more files, want 5", n)
+	}
+	out := filepath.Join(t.TempDir(), "site")
+	if err := s.Export(context.Background(), out); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(filepath.Join(out, bench)); err != nil || !strings.Contains(string(b), `http-equiv="Content-Security-Policy"`) {
+		t.Errorf("the exported page has no policy: %.300s, %v", b, err)
+	}
+	edit(t, filepath.Join(src.ui(), "bench", index), func(s string) string { return strings.Replace(s, "./bench.js", "./none.js", 1) })
+	if _, err := src.assemble(); err == nil || !strings.Contains(err.Error(), "ui/bench/index.html: <script> refers to ./none.js") {
+		t.Errorf("%v, want the place", err)
+	}
+}
+
 // The same sources give the same names wherever they lie, and a change gives a new name to what it is in.
 func TestNames(t *testing.T) {
 	before := assembled(t, fixture(t)).Paths()
@@ -291,11 +334,11 @@ func TestWithPolicy(t *testing.T) {
 		"<HEAD lang=en><title>":                             "<HEAD lang=en>\n<meta http-equiv=\"Content-Security-Policy\" content=\"p\"><title>",
 		"<header><p>":                                       "",
 	} {
-		got, err := withPolicy([]byte(html), "p")
+		got, err := withPolicy(index, []byte(html), "p")
 		if string(got) != want || (err == nil) != (want != "") {
 			t.Errorf("%q: %q, %v; want %q", html, got, err, want)
 		}
-		if again, err := withPolicy(got, "p"); want != "" && (err != nil || string(again) != want) {
+		if again, err := withPolicy(index, got, "p"); want != "" && (err != nil || string(again) != want) {
 			t.Errorf("%q: twice: %q, %v", html, again, err)
 		}
 	}

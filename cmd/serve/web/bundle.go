@@ -16,6 +16,7 @@ import (
 type sources struct {
 	root     string // of the repository
 	wasm     []byte
+	bench    []byte // the bench page's program; nil: there is no bench page
 	wasmExec string // a file: Go's wasm_exec.js
 	driver   string // a file: gpu/driver.js
 	opticks  []byte // nil: there is none
@@ -63,7 +64,32 @@ func (src *sources) assemble() (*Site, error) {
 			return nil, err
 		}
 	}
-	return s, s.addPage(src.ui(), names)
+	names[index], names["bench/"+index] = index, bench // for links from one to the other
+	if err := s.addPage(src.ui(), index, index, names, "main.js", "style.css"); err != nil {
+		return nil, err
+	}
+	if src.bench == nil {
+		return s, nil
+	}
+	return s, s.addBench(src, m, names)
+}
+
+// addBench adds the bench page: a program, a worker and a script of its own, which the other page does not load.
+func (s *Site) addBench(src *sources, m modules, names map[string]string) error {
+	as := assetsModule{WasmBytes: len(src.bench)}
+	var err error
+	if as.Wasm, err = s.addHashed("benchmark.wasm", src.bench); err != nil {
+		return err
+	}
+	s.Assets[as.Wasm].rare = true
+	for _, entry := range []string{"bench/benchworker.js", "bench/bench.js", "bench/bench.css"} {
+		as.Worker = names["bench/benchworker.js"]
+		m["innerloop:assets"] = as.module()
+		if names[entry], err = s.bundle(src, entry, m); err != nil {
+			return err
+		}
+	}
+	return s.addPage(src.ui(), "bench/"+index, bench, names, "bench/bench.js", "bench/bench.css")
 }
 
 // assetsModule is what innerloop:assets tells, as paths from the site's root.

@@ -129,6 +129,23 @@ func TestCompressCancelled(t *testing.T) {
 	}
 }
 
+// What few fetch keeps its quick forms, and gets the best ones where it has none.
+func TestCompressRare(t *testing.T) {
+	s, a := texts(t, "", words(20_000))
+	a.rare = true
+	if err := s.quick(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	quick := a.Brotli()
+	if err := s.Compress(context.Background()); err != nil || quick == nil || !bytes.Equal(a.Brotli(), quick) {
+		t.Errorf("compressed anew: %v", err)
+	}
+	a.packed.Store(nil)
+	if err := s.Compress(context.Background()); err != nil || !a.forms().best {
+		t.Errorf("best %v, %v", a.forms().best, err)
+	}
+}
+
 func TestCachePrune(t *testing.T) {
 	c := cache{t.TempDir(), 250}
 	for i, name := range []string{"new", "old", "oldest"} {

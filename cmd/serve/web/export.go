@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -80,13 +81,18 @@ func restore(old, dir string) error {
 
 // files are those of an export, by path.
 func (s *Site) files(ctx context.Context) (map[string][]byte, error) {
-	page, err := withPolicy(s.Assets[index].Data, s.policy())
-	if err != nil {
-		return nil, err
-	}
 	out := &Site{Assets: maps.Clone(s.Assets), cache: s.cache, log: s.log}
-	if err := out.add(index, page); err != nil {
-		return nil, err
+	for name, a := range s.Assets {
+		if path.Ext(name) != ".html" {
+			continue
+		}
+		page, err := withPolicy(name, a.Data, s.policy())
+		if err != nil {
+			return nil, err
+		}
+		if err := out.add(name, page); err != nil {
+			return nil, err
+		}
 	}
 	if err := out.Compress(ctx); err != nil {
 		return nil, err

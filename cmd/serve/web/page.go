@@ -17,29 +17,30 @@ var (
 	scheme    = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9+.-]*:`)
 )
 
-// addPage adds ui/index.html with its references to files of ui/ turned to the names that the files have in the site:
-// those in names, and those of other files, which are added.
-func (s *Site) addPage(ui string, names map[string]string) error {
-	text, err := os.ReadFile(filepath.Join(ui, index))
+// addPage adds the page ui/file as to, with its references to files of ui/ turned to the names that the files have in the
+// site: those in names, and those of other files, which are added. It must refer to what it needs.
+func (s *Site) addPage(ui, file, to string, names map[string]string, needs ...string) error {
+	text, err := os.ReadFile(filepath.Join(ui, filepath.FromSlash(file)))
 	if err != nil {
 		return err
 	}
-	p := page{site: s, ui: ui, names: names, source: string(text)}
+	p := page{site: s, ui: ui, dir: path.Dir(file), names: names, source: string(text)}
 	html := tag.ReplaceAllStringFunc(p.source, p.tag)
 	if p.err != nil {
-		return fmt.Errorf("ui/%s: %w", index, p.err)
+		return fmt.Errorf("ui/%s: %w", file, p.err)
 	}
-	for _, need := range []string{"main.js", "style.css"} {
+	for _, need := range needs {
 		if !p.used[need] {
-			return fmt.Errorf("ui/%s: no reference to ./%s", index, need)
+			return fmt.Errorf("ui/%s: no reference to ./%s", file, path.Base(need))
 		}
 	}
-	return s.add(index, []byte(html))
+	return s.add(to, []byte(html))
 }
 
 type page struct {
 	site   *Site
 	ui     string
+	dir    string // of the page, within ui
 	names  map[string]string
 	source string
 	used   map[string]bool
@@ -91,7 +92,7 @@ func (p *page) reference(element, to string) string {
 		p.fail("<%s> refers to %s: write it relative, since the page may lie in a sub-path", element, to)
 		return to
 	}
-	file := path.Clean(to)
+	file := path.Join(p.dir, to)
 	if !filepath.IsLocal(filepath.FromSlash(file)) {
 		p.fail("<%s> refers to %s, outside ui", element, to)
 		return to
@@ -125,15 +126,15 @@ func (p *page) fail(format string, a ...any) {
 
 var head = regexp.MustCompile(`(?i)<head(\s[^>]*)?>(\s*<meta\s+charset=[^>]*>)?`)
 
-// withPolicy writes the policy into a page, after the charset, for servers that send no header.
-func withPolicy(html []byte, policy string) ([]byte, error) {
+// withPolicy writes the policy into the page of that name, after the charset, for servers that send no header.
+func withPolicy(name string, html []byte, policy string) ([]byte, error) {
 	meta := `<meta http-equiv="Content-Security-Policy" content="` + policy + `">`
 	if strings.Contains(string(html), meta) {
 		return html, nil
 	}
 	at := head.FindIndex(html)
 	if at == nil {
-		return nil, fmt.Errorf("%s: no <head> to write the policy into", index)
+		return nil, fmt.Errorf("%s: no <head> to write the policy into", name)
 	}
 	return []byte(string(html[:at[1]]) + "\n" + meta + string(html[at[1]:])), nil
 }

@@ -30,6 +30,7 @@ type Asset struct {
 	Type string // of the content, as HTTP names it
 	Data []byte
 
+	rare   bool   // few fetch it: it is not worth half a minute of compression
 	sum    string // SHA-256 of Data in hexadecimal
 	packed atomic.Pointer[packed]
 }
@@ -42,6 +43,7 @@ type packed struct {
 
 const (
 	index  = "index.html"
+	bench  = "bench.html"
 	folder = "assets/" // of the files that are named by their content
 )
 

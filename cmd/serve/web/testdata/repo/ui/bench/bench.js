@@ -1,0 +1,3 @@
+import assets from "innerloop:assets";
+
+new Worker(assets.worker, { type: "module" });
