@@ -10,14 +10,14 @@ import (
 // other in their arena without a gap are one product, a batch of which all members read x, and so are their gradients; the
 // results are then parts of one temporary.
 func Linears(r *prog.Recorder, to prog.DType, x *prog.Tensor, ws ...*prog.Tensor) []*prog.Tensor {
-	if !together(x, ws) || to == prog.F16 && r.Half(ws[0]) == nil {
+	w := prog.Join(ws...)
+	if w == nil || !together(x, ws) || to == prog.F16 && r.Half(w) == nil {
 		var outs []*prog.Tensor
 		for _, w := range ws {
 			outs = append(outs, LinearTo(r, to, x, w))
 		}
 		return outs
 	}
-	w := ws[0].Arena().Window(ws[0].Name(), ws[0].Offset(), len(ws)*ws[0].Len())
 	weight, kernel := w, matmulNTK
 	if half := r.Half(w); half != nil {
 		weight, x, kernel = half, Half(r, x), matmulNTHalfK
@@ -28,7 +28,7 @@ func Linears(r *prog.Recorder, to prog.DType, x *prog.Tensor, ws ...*prog.Tensor
 	n, o, i := x.Len()/x.Dim(-1), ws[0].Dim(0), ws[0].Dim(1)
 	c := product(len(ws), n, o, i)
 	c.SharedA = true
-	out := r.TempOf(to, "linears", len(ws)*n, o)
+	out, outs := r.TempsOf(to, len(ws), "linear", n, o)
 	kernel.Dispatch(r, c, x.Rows(), weight, out)
 	r.Tape(func() {
 		dout := r.Grad(out)
@@ -45,24 +45,15 @@ func Linears(r *prog.Recorder, to prog.DType, x *prog.Tensor, ws ...*prog.Tensor
 	}, out)
 	shape := slices.Clone(x.Shape())
 	shape[len(shape)-1] = o
-	var outs []*prog.Tensor
-	for z := range ws {
-		outs = append(outs, out.Part(z*n, n).Reshape(shape...))
+	for z := range outs {
+		outs[z] = outs[z].Reshape(shape...)
 	}
 	return outs
 }
 
-// together says whether the products of x with ws can be one.
+// together says whether the products of x with ws, a joined tensor, can be one.
 func together(x *prog.Tensor, ws []*prog.Tensor) bool {
-	first := ws[0]
-	a, d, n := first.Arena(), first.Shape(), x.Len()/x.Dim(-1)
-	if len(ws) < 2 || a == nil || len(d) != 2 || x.Dim(-1) != d[1] || d[0]%4 != 0 || d[1]%4 != 0 || n*d[0]%(2*prog.Align) != 0 || first.Len()%(2*prog.Align) != 0 {
-		return false
-	}
-	for z, w := range ws {
-		if w.Arena() != a || !slices.Equal(w.Shape(), d) || w.Offset() != first.Offset()+z*first.Len() {
-			return false
-		}
-	}
-	return true
+	d, n := ws[0].Shape(), x.Len()/x.Dim(-1)
+	return len(ws) > 1 && len(d) == 2 && x.Dim(-1) == d[1] && d[0]%4 == 0 && d[1]%4 == 0 &&
+		n*d[0]%(2*prog.Align) == 0 && ws[0].Len()%(2*prog.Align) == 0
 }

@@ -98,15 +98,36 @@ func (r *Recorder) TempOf(dtype DType, name string, dims ...int) *Tensor {
 			r.Failf("%s: shape %v", name, shape)
 		}
 	}
+	name = r.unique(name)
+	b := &Buffer{name: name, dtype: dtype, words: dtype.words(shape.Len()), elems: shape.Len(), first: -1, last: -1}
+	r.p.temps = append(r.p.temps, b)
+	return &Tensor{name: name, shape: shape, buf: b, dtype: dtype}
+}
+
+// unique is the name of a new temporary.
+func (r *Recorder) unique(name string) string {
 	if len(r.scope) > 0 {
 		name = r.path() + "." + name
 	}
 	if r.names[name]++; r.names[name] > 1 {
 		name = fmt.Sprintf("%s#%d", name, r.names[name])
 	}
-	b := &Buffer{name: name, dtype: dtype, words: dtype.words(shape.Len()), elems: shape.Len(), first: -1, last: -1}
-	r.p.temps = append(r.p.temps, b)
-	return &Tensor{name: name, shape: shape, buf: b, dtype: dtype}
+	return name
+}
+
+// TempsOf makes n temporaries of one shape that are one for a step that writes them all: it returns that one, whose first
+// axis is n times as long, and them.
+func (r *Recorder) TempsOf(dtype DType, n int, name string, dims ...int) (all *Tensor, ts []*Tensor) {
+	whole := slices.Clone(dims)
+	whole[0] *= n
+	all = r.TempOf(dtype, name+"s", whole...)
+	for i := range n {
+		t := all.Part(i*dims[0], dims[0])
+		t.name = r.unique(name)
+		ts = append(ts, t)
+	}
+	all.parts = ts
+	return all, ts
 }
 
 // Keep makes temporary t readable after a run: its memory is shared with no other.

@@ -93,7 +93,8 @@ type Tensor struct {
 	dtype DType
 	off   int // in words, a multiple of Align
 
-	of *Buffer // the temporary that it is the gradient of; nil: it is none, or an arena's
+	of    *Buffer   // the temporary that it is the gradient of; nil: it is none, or an arena's
+	parts []*Tensor // that it is made of, one after the other, of one shape; nil: it is one
 }
 
 // Name is the name that listings and errors use.
@@ -227,6 +228,20 @@ func (a *Arena) WithGrad(g *Arena) { a.grad = g }
 // Span returns a vector over the words from first to last, padding included: consecutive tensors as one binding.
 func (a *Arena) Span(name string, first, last *Tensor) *Tensor {
 	return a.Window(name, first.off, last.off+last.Len()-first.off)
+}
+
+// Join returns ts, equally large tensors of the arena of which each begins where the one before it ends, as one vector; nil
+// where they are not such.
+func Join(ts ...*Tensor) *Tensor {
+	first := ts[0]
+	for i, t := range ts {
+		if t.buf != first.buf || t.buf.arena == nil || t.dtype != F32 || !slices.Equal(t.shape, first.shape) || t.off != first.off+i*first.Len() {
+			return nil
+		}
+	}
+	w := first.buf.arena.Window(first.name, first.off, len(ts)*first.Len())
+	w.parts = ts
+	return w
 }
 
 // Window returns the n words from off, a multiple of Align, as a vector of F32.

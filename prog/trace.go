@@ -185,7 +185,8 @@ func (p *Program) firstRead(x *Tensor) (step int, part bool) {
 			if y.buf != x.buf || !overlap(x, y) {
 				continue
 			}
-			switch whole := y.off == x.off && y.Len() == x.Len(); {
+			whole := y.off == x.off && y.Len() == x.Len() || slices.ContainsFunc(y.parts, func(z *Tensor) bool { return z.off == x.off && z.Len() == x.Len() })
+			switch {
 			case st.Kernel == nil || st.Kernel.Binds[j].Access == Write:
 				return step, true
 			case whole:
@@ -241,11 +242,15 @@ func (t *tracer) reads(i int, bad *NonFinite) (all []Values, err error) {
 		if b.Access == Write || b.DType == U32 || fresh {
 			continue
 		}
-		v, err := t.read(st.Tensors[j])
+		x := st.Tensors[j]
+		if len(x.parts) > 0 && len(x.parts) == len(bad.Tensor.parts) { // the one that the element was made of
+			x = x.parts[bad.Index/(bad.Tensor.Len()/len(x.parts))]
+		}
+		v, err := t.read(x)
 		if err != nil {
 			return nil, fmt.Errorf("prog: step %d: %s: %w", i, st.Label(), err)
 		}
-		s := Summarize(b.Name, st.Tensors[j], v)
+		s := Summarize(b.Name, x, v)
 		if len(v) == bad.Tensor.Len() {
 			s.Same = []float32{v[bad.Index]}
 		}
@@ -254,11 +259,15 @@ func (t *tracer) reads(i int, bad *NonFinite) (all []Values, err error) {
 	return all, nil
 }
 
-// Locate returns the tensor of t's arena that element i of t, a window of the arena, lies in, and where in it; t and i
-// where t is a temporary, or the element is padding.
+// Locate returns the tensor of t's arena that element i of t, a window of the arena, lies in, and where in it, or the one
+// of several temporaries that t is; t and i where t is one temporary, or the element is padding.
 func Locate(t *Tensor, i int) (*Tensor, int) {
-	if t.buf.arena == nil {
+	switch {
+	case t.buf.arena == nil && t.parts == nil:
 		return t, i
+	case t.buf.arena == nil:
+		n := t.parts[0].Len()
+		return t.parts[i/n], i % n
 	}
 	at := t.off + i
 	for _, x := range t.buf.arena.tensors {
