@@ -18,7 +18,7 @@ func stepGradients(t *testing.T, ex prog.Executor, c model.Config, half bool) (l
 		t.Fatal(err)
 	}
 	defer m.Free(ex)
-	s, err := model.NewTrainStep(m, model.StepOptions{Batch: 2, SeqLen: 32, Micro: 2, Half: half})
+	s, err := model.NewTrainStep(m, model.StepOptions{Batch: 4, SeqLen: 32, Micro: 2, Half: half})
 	if err != nil {
 		t.Fatal(err)
 	}

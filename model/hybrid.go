@@ -14,10 +14,10 @@ func (c Config) needsPositions() bool { return c.Block == BlockHybrid || c.Varia
 func (m *LM) attention(r *prog.Recorder, w *layerParams, in Tokens, x *prog.Tensor, mem layerMemory) *prog.Tensor {
 	c := m.Config
 	b, l, h := x.Dim(0), x.Dim(1), c.NumAttentionHeads
-	ps := op.Linears(r, prog.F32, x, w.attQ, w.attK, w.attV)
+	ps := op.Linears(r, prog.F32, x, w.attQ, w.attK)
 	q := op.Rotate(r, ps[0], m.angles, in.Pos, h)
 	k := op.Rotate(r, ps[1], m.angles, in.Pos, h)
-	v := ps[2]
+	v := op.Linear(r, x, w.attV)
 	var y *prog.Tensor
 	o := op.AttentionOptions{Heads: h, SeqLen: l, Window: c.Window}
 	if mem.keys != nil {

@@ -191,27 +191,22 @@ func (m *LM) mixer(r *prog.Recorder, w *layerParams, in Tokens, x *prog.Tensor, 
 func (m *LM) tttLayer(r *prog.Recorder, w *layerParams, pos, x *prog.Tensor, mem layerMemory, how Reading) *prog.Tensor {
 	c := m.Config
 	b, l, d := x.Dim(0), x.Dim(1), c.HiddenSize
-	ws := []*prog.Tensor{w.q}
-	if !c.ShareQK {
-		ws = append(ws, w.k)
+	// Joined is what lives equally long: queries until the convolution's gradient, as the gate; or only until RoPE has read them.
+	var q, k, v, g *prog.Tensor
+	switch {
+	case !c.ShareQK:
+		ps := op.Linears(r, prog.F32, x, w.q, w.k, w.v)
+		q, k, v = ps[0], ps[1], ps[2]
+	case c.UseGate && how.store == prog.F32:
+		ps := op.Linears(r, prog.F32, x, w.q, w.g)
+		q, g = ps[0], ps[1].Reshape(b*l, d)
+	default:
+		q = op.Linear(r, x, w.q)
 	}
-	ws = append(ws, w.v)
-	together := c.UseGate && how.store == prog.F32 // the gate too: it is stored as they are
-	if together {
-		ws = append(ws, w.g)
-	}
-	outs := op.Linears(r, prog.F32, x, ws...)
-	q, outs := outs[0], outs[1:]
-	var k, g *prog.Tensor
 	if c.ShareQK {
 		z := q
 		q, k = op.CausalConv(r, z, w.convQW, w.convQB, pos, mem.q), op.CausalConv(r, z, w.convKW, w.convKB, pos, mem.k)
-	} else {
-		k, outs = outs[0], outs[1:]
-	}
-	v := outs[0]
-	if together {
-		g = outs[1].Reshape(b*l, d)
+		v = op.Linear(r, x, w.v)
 	}
 	lr := op.LRGate(r, op.Linear(r, x, w.lrW.Reshape(c.NumAttentionHeads, d)), w.lrB, c.TTTBaseLR, c.HeadDim())
 	xs := op.RoPE(r, q.Reshape(b*l, d), k.Reshape(b*l, d), v.Reshape(b*l, d), lr.Reshape(b*l, c.NumAttentionHeads), m.rope,
@@ -222,7 +217,7 @@ func (m *LM) tttLayer(r *prog.Recorder, w *layerParams, pos, x *prog.Tensor, mem
 	}
 	y := m.innerLoop(r, w, xs, mem, how, o)
 	y = op.LayerNormTo(r, how.store, y, w.postW, w.postB, 1e-6)
-	if c.UseGate && !together {
+	if c.UseGate && g == nil {
 		g = op.LinearTo(r, how.store, x.Reshape(b*l, d), w.g)
 	}
 	if c.UseGate {

@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 
 	"innerloop/prog"
@@ -148,11 +149,15 @@ func NewParams(c Config) (*Params, error) {
 		}
 	}
 	var linear []*prog.Tensor
-	// The gate's weight lies beside those that read the same input: they are one product.
 	order := make([]int, len(names))
-	for i, n := range names {
-		if order[i] = i; strings.HasSuffix(n, ".g_proj.weight") {
-			order[i-1], order[i] = i, i-1
+	for i := range names {
+		order[i] = i
+	}
+	if c.ShareQK { // the gate's weight lies beside that of queries and keys: they are one product
+		for i, n := range names {
+			if q := strings.TrimSuffix(n, "g_proj.weight") + "q_proj.weight"; strings.HasSuffix(n, ".g_proj.weight") {
+				order = slices.Insert(slices.Delete(order, i, i+1), slices.Index(names, q)+1, i)
+			}
 		}
 	}
 	for _, group := range []int{linearWeights, otherWeights, notDecayed} {
