@@ -182,14 +182,14 @@ func (r *Recorder) Half(t *Tensor) *Tensor {
 
 // heir is a temporary whose gradient lies in another's memory.
 type heir struct {
-	buf  *Buffer
-	copy func(dst, src *Tensor)
+	buf *Buffer
+	dup func(dst, src *Tensor)
 }
 
 // Inherit makes the gradient of out also that of t and reports whether it could; if not, all is as it was. It is for the
 // backward pass of an operation that hands its output's gradient on unchanged, and saves a copy: gradients share memory
-// until one is to be written while another may still be read. Then copy records a copy for it.
-func (r *Recorder) Inherit(t, out *Tensor, copy func(dst, src *Tensor)) bool {
+// until one is to be written while another may still be read. Then dup records a copy for it.
+func (r *Recorder) Inherit(t, out *Tensor, dup func(dst, src *Tensor)) bool {
 	g := r.grads[out.buf]
 	whole := func(x *Tensor) bool { return x.buf.arena == nil && x.Words() == x.buf.words }
 	if g == nil || g.buf.arena != nil || g.buf.first < 0 || r.grads[t.buf] != nil || t.buf == out.buf || !whole(t) || !whole(out) || t.Len() != out.Len() {
@@ -197,9 +197,9 @@ func (r *Recorder) Inherit(t, out *Tensor, copy func(dst, src *Tensor)) bool {
 	}
 	r.grads[t.buf] = g
 	if len(r.heirs[g.buf]) == 0 {
-		r.heirs[g.buf] = []heir{{out.buf, copy}} // until its backward pass has ended
+		r.heirs[g.buf] = []heir{{out.buf, dup}} // until its backward pass has ended
 	}
-	r.heirs[g.buf] = append(r.heirs[g.buf], heir{t.buf, copy})
+	r.heirs[g.buf] = append(r.heirs[g.buf], heir{t.buf, dup})
 	return true
 }
 
@@ -223,7 +223,7 @@ func (r *Recorder) own(g *Tensor) *Tensor {
 	src := r.grads[h.buf]
 	r.grads[h.buf] = nil
 	dst := r.Grad(&Tensor{name: h.buf.name, shape: src.shape, buf: h.buf})
-	h.copy(dst, src)
+	h.dup(dst, src)
 	v := *g
 	v.buf = dst.buf
 	return &v

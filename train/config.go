@@ -141,14 +141,6 @@ func (c *Config) Set(assign string) error {
 	return nil
 }
 
-// article is a or an, as a word wants it.
-func article(word string) string {
-	if word != "" && strings.ContainsRune("aeiou", rune(word[0])) {
-		return "an"
-	}
-	return "a"
-}
-
 func typeName(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.Int:

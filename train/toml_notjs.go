@@ -65,3 +65,11 @@ func encodeTOML(c Config) ([]byte, error) {
 	err := e.Encode(c)
 	return b.Bytes(), err
 }
+
+// article is a or an, as a word wants it.
+func article(word string) string {
+	if word != "" && strings.ContainsRune("aeiou", rune(word[0])) {
+		return "an"
+	}
+	return "a"
+}

@@ -27,8 +27,6 @@ func (c linearC) reduce() reduceC {
 	return reduceC{B: c.B, H: c.H, K: c.K, N0: c.F * c.F, N1: c.F, N4: c.F, N5: c.F, O1: c.OB, O2: c.OB, O3: c.OB, O4: c.OG, O5: c.OT}
 }
 
-func (c linearC) work() int    { return 5*c.K*c.F + 2*c.K*c.K + 2*c.K + c.F + c.state() }
-func (c linearC) workBwd() int { return 9*c.K*c.F + 3*c.K*c.K + 4*c.K + c.F + (c.G+1)*c.state() }
 func (c linearC) scratch() int {
 	return c.products([3]int{2 * c.K, c.F, c.F}, [3]int{c.K, c.K, c.F}, [3]int{c.K, c.F, c.K}, [3]int{c.F, c.F, 2 * c.K})
 }

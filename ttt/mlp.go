@@ -32,11 +32,6 @@ func (c mlpC) reduce() reduceC {
 		O1: c.OB1, O2: c.OW2, O3: c.OB2, O4: c.OG, O5: c.OT}
 }
 
-// The words of scratch memory that a head's walk takes in the references: [K,E], [K,F], [K,K] and [K] arrays, states.
-func (c mlpC) work() int { return c.K*(6*c.inner()+5*c.F+4*c.K+2) + c.F + c.state() }
-func (c mlpC) workBwd() int {
-	return c.K*(11*c.inner()+9*c.F+6*c.K+8) + c.F + (c.G+1)*c.state()
-}
 func (c mlpC) scratch() int {
 	k, f, e := c.K, c.F, c.inner()
 	return c.products([3]int{k, e, f}, [3]int{2 * k, f, e}, [3]int{k, k, f}, [3]int{k, k, e}, [3]int{k, f, k}, [3]int{k, e, k},

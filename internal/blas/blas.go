@@ -64,22 +64,10 @@ const (
 	deepest = 256
 	// widest is the most columns of a panel.
 	widest = 32
-	// Products of at least packRows rows copy each panel of b, and those of at least packColumns columns the columns
-	// of a, before they use them so often; shorter sums than packDepth find all they need in the cache.
-	packRows, packColumns, packDepth = 32, 96, 64
 )
 
-// depth is the number of terms of k that are added up at a time: parts of about one size.
-func depth(k int) int {
-	parts := (k + deepest - 1) / deepest
-	return (k + parts - 1) / parts
-}
-
-// turned says that NT transposes a and dst rather than b.
-func turned(m, n, k int) bool { return m <= widest && m*(k+2*n) < n*k }
-
 // ScratchNN is the number of elements of scratch memory that NN wants.
-func ScratchNN(m, n, k int) int { return widest * min(k, deepest) }
+func ScratchNN(_, _, k int) int { return widest * min(k, deepest) }
 
 // ScratchNT is the number of elements of scratch memory that NT wants.
 func ScratchNT(m, n, k int) int {
@@ -87,7 +75,7 @@ func ScratchNT(m, n, k int) int {
 }
 
 // ScratchTN is the number of elements of scratch memory that TN wants.
-func ScratchTN(m, n, k int) int {
+func ScratchTN(m, _, k int) int {
 	return widest * min(k, deepest) * (1 + (m+widest-1)/widest)
 }
 

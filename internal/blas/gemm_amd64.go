@@ -1,5 +1,18 @@
 package blas
 
+// Products of at least packRows rows copy each panel of b, and those of at least packColumns columns the columns
+// of a, before they use them so often; shorter sums than packDepth find all they need in the cache.
+const packRows, packColumns, packDepth = 32, 96, 64
+
+// depth is the number of terms of k that are added up at a time: parts of about one size.
+func depth(k int) int {
+	parts := (k + deepest - 1) / deepest
+	return (k + parts - 1) / parts
+}
+
+// turned says that NT transposes a and dst rather than b.
+func turned(m, n, k int) bool { return m <= widest && m*(k+2*n) < n*k }
+
 // mul32 is dst[m,n] (+)= a·b with element (i,p) of a at a[i*ras+p*cas].
 //
 // Every element is one chain of fused multiply-adds over p, from 0 or from dst's element: the same bits with either

@@ -184,7 +184,7 @@ func TestLogistics(t *testing.T) {
 	for i := range one {
 		one[i] = 1
 	}
-	near := func(what string, z, got float32, want, rel, abs float64) bool {
+	near := func(got float32, want, rel, abs float64) bool {
 		return math.Abs(float64(got)-want) <= rel*math.Abs(want)+abs
 	}
 	eachLevel(t, func(t *testing.T) {
@@ -194,7 +194,7 @@ func TestLogistics(t *testing.T) {
 		SwiGLUGrad(d, dup, z, one, one)
 		for i, x := range z {
 			s, ds := Logistic(float64(x))
-			if !near("silu", x, y[i], float64(x)*s, 4e-7, 1e-36) || !near("", x, dup[i], float64(x)*s, 4e-7, 1e-36) || !near("", x, d[i], s+float64(x)*ds, 4e-7, 1e-6*ds) {
+			if !near(y[i], float64(x)*s, 4e-7, 1e-36) || !near(dup[i], float64(x)*s, 4e-7, 1e-36) || !near(d[i], s+float64(x)*ds, 4e-7, 1e-6*ds) {
 				t.Fatalf("silu(%g): got %g, %g, slope %g, want %g, %g", x, y[i], dup[i], d[i], float64(x)*s, s+float64(x)*ds)
 			}
 		}
@@ -203,8 +203,8 @@ func TestLogistics(t *testing.T) {
 		for i, x := range z {
 			wy, wd, wdd := geluPlain(float64(x))
 			// The argument of exp has an error of its own, which grows with it.
-			if rel := 3e-7 * (2 + math.Abs(float64(x))); math.Abs(float64(x)) < 5 && !(near("", x, y[i], wy, rel, 0)) || !near("", x, y[i], wy, 1e-6, 1e-6) ||
-				y[i] != dup[i] || !near("", x, d[i], wd, 1e-6, 1e-6) || !near("", x, dd[i], wdd, 2e-6, 2e-6) {
+			if rel := 3e-7 * (2 + math.Abs(float64(x))); math.Abs(float64(x)) < 5 && !(near(y[i], wy, rel, 0)) || !near(y[i], wy, 1e-6, 1e-6) ||
+				y[i] != dup[i] || !near(d[i], wd, 1e-6, 1e-6) || !near(dd[i], wdd, 2e-6, 2e-6) {
 				t.Fatalf("gelu(%g): got %g, %g, %g, want %g, %g, %g", x, y[i], d[i], dd[i], wy, wd, wdd)
 			}
 		}
