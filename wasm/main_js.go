@@ -106,7 +106,7 @@ func (b *browser) Memory() int64 {
 // reserve has Go make its books of references to JavaScript large enough for those of a second, after which they are
 // collected: they grow with the most that there ever were, in pieces of 256 KiB, and never shrink.
 func reserve() {
-	const most = 4096
+	const most = 12_000
 	for range most {
 		// Larger than a reference: the books of neighbours are one list, searched from its start.
 		runtime.SetFinalizer(new([32]*byte), func(*[32]*byte) {})
