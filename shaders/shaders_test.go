@@ -23,7 +23,7 @@ func TestAll(t *testing.T) {
 
 // A line that is for larger tiles is not in the source of smaller ones, and the others lose only the comment.
 func TestConditions(t *testing.T) {
-	consts := map[string]any{"M": 8, "N": 8, "K": 8, "TM": 8, "TN": 4, "WX": 8, "WY": 8, "ACC_OUT": true}
+	consts := map[string]any{"M": 8, "N": 8, "K": 8, "TM": 8, "TN": 4, "WX": 8, "WY": 8, "ACC_OUT": true, "SHAREDA": false, "SHAREDB": false}
 	src, err := Source("matmul_nn", consts)
 	if err != nil {
 		t.Fatal(err)
