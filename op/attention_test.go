@@ -343,8 +343,11 @@ func (c attentionCase) decode(t *testing.T, ex prog.Executor, q, k, v []float32,
 }
 
 func TestAttentionGradient(t *testing.T) {
-	for _, c := range attentionCases {
+	for i, c := range attentionCases {
 		t.Run(c.name, func(t *testing.T) {
+			if testing.Short() && i%4 > 0 {
+				t.Skip("one case of four, where time is short")
+			}
 			check.Gradients(t, 1, 1e-7, []check.Input{{Name: "q", Shape: c.shape()}, {Name: "k", Shape: c.shape()},
 				{Name: "v", Shape: c.shape()}, {Name: "pos", Shape: c.shape()[:2], U32: joined(c.pos...)}},
 				func(r *prog.Recorder, in []*prog.Tensor) []*prog.Tensor {
