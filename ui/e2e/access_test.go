@@ -100,6 +100,7 @@ func (p *page) audit(where string) {
 
 // Nothing that axe-core holds for serious, in any state of the page.
 func TestAxe(t *testing.T) {
+	t.Parallel() // it waits for much, and measures no time
 	axe(t)
 	b := browse(t, options{limit: 8 * time.Minute})
 	p := part(t, b, "/?debug"+tiny+"&train.steps=100000&nonsense=1", options{worker: spoilable + panics, noisy: true})

@@ -36,6 +36,7 @@ func (p *page) diagnosed(cause string) {
 // The numerics of a run: every head in the heat map, eps that acts on the next step, a fault that is seen and named, and
 // taken out again.
 func TestNumerics(t *testing.T) {
+	t.Parallel() // it waits for much, and measures no time
 	p := start(t, "/?debug"+video+"&train.steps=100000", options{limit: 8 * time.Minute})
 	p.ready()
 	p.Click("#start")

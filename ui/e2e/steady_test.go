@@ -67,6 +67,7 @@ type memory struct {
 
 // Ten thousand steps take no more memory than a hundred, without another worker.
 func TestMemory(t *testing.T) {
+	t.Parallel() // it waits for much, and measures no time
 	const after, most = 100, 0.01
 	b := browse(t, options{limit: 9 * time.Minute})
 	p := quietly(t, b, "/?debug"+least, "")
