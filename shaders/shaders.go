@@ -1,5 +1,5 @@
-// Package shaders holds every WGSL file, one a kernel. A file is valid WGSL as it stands; Source turns its override
-// declarations into constants for one specialisation, because naga 0.19 knows no overrides and a constant folds.
+// Package shaders holds every WGSL file, one a kernel. Source turns a file's override declarations into constants for one
+// specialisation, because naga 0.19 knows no overrides, a constant folds, and overrides size no private arrays.
 package shaders
 
 //go:generate go run ./gen
@@ -44,7 +44,8 @@ func Text(name string) (string, error) {
 // its initialiser computes it from others.
 //
 // A line that ends in the comment "// if NAME > number", or in several such conditions joined by "and", is left out
-// where a constant is not so large: shorter than the branch it stands for, for the compiler too.
+// where a constant is not so large: shorter than the branch it stands for, for the compiler too. A loop
+// "for (var i = 0u; i < NAME; i++) {  // unroll" is written out; it ends at the next line of its indent and a brace.
 func Source(name string, consts map[string]any) (string, error) {
 	text, err := Text(name)
 	if err != nil {
@@ -94,7 +95,11 @@ func Source(name string, consts map[string]any) (string, error) {
 			return "", fmt.Errorf("shaders: %s.wgsl: no override for constant %s", name, id)
 		}
 	}
-	return strings.Join(slices.DeleteFunc(lines, func(l string) bool { return l == "\x00" }), "\n"), nil
+	lines, err = unroll(slices.DeleteFunc(lines, func(l string) bool { return l == "\x00" }), consts)
+	if err != nil {
+		return "", fmt.Errorf("shaders: %s.wgsl: %w", name, err)
+	}
+	return strings.Join(lines, "\n"), nil
 }
 
 // condition begins the comment that keeps a line.

@@ -63,6 +63,10 @@ func (c linearC) walkState() int { return (c.fp() + 1) * c.fp() }
 
 // batchesPerPart is how many mini-batches one forward dispatch walks.
 func (c linearC) batchesPerPart(t prog.Traits) int {
+	if x, ok := c.columnsOf(t); ok {
+		each, fixed := c.roundsFwdColumns(x)
+		return perPart(c.NB, each, fixed, t.LoopRounds)
+	}
 	x := tileOf(workgroup(t), t)
 	k, f, f4, k4 := c.kp(), c.fp(), c.fp()/4, c.kp()/4
 	products := x.products([3]int{2 * k, f, f}, [3]int{k, k, f}, [3]int{k, f, k}, [3]int{f, f, k})
@@ -118,17 +122,15 @@ var (
 			n, bh := c.B*c.L, c.B*c.H
 			return []int{n * c.row(), c.K, c.theta(), n * c.width(), bh * c.slots() * c.state(), bh * c.state(), bh * c.walkFwd()}
 		},
-		Items:   func(c linearC) int { return c.B * c.H },
-		Scratch: linearC.scratchFwd,
-		Flops:   linearC.flopsFwd,
-		Grid:    func(c linearC, t prog.Traits) [3]int { return prog.Grid1(c.B*c.H, t) },
-		Tune: func(c linearC, t prog.Traits) map[string]any {
-			return tileOf(workgroup(t), t).consts("MP", c.batchesPerPart(t))
-		},
-		Parts:  func(c linearC, t prog.Traits) int { return prog.CeilDiv(c.NB, c.batchesPerPart(t)) },
-		F32:    linearFwd[float32],
-		F64:    linearFwd[float64],
-		Sample: sampleLinear,
+		Items:    func(c linearC) int { return c.B * c.H },
+		Scratch:  linearC.scratchFwd,
+		Flops:    linearC.flopsFwd,
+		Variants: func(c linearC, t prog.Traits) []prog.Variant { return []prog.Variant{c.fwd(t)} },
+		Shaders:  []string{"ttt_linear_fwd", "ttt_linear_fwd_columns"},
+		Parts:    func(c linearC, t prog.Traits) int { return prog.CeilDiv(c.NB, c.batchesPerPart(t)) },
+		F32:      linearFwd[float32],
+		F64:      linearFwd[float64],
+		Sample:   sampleLinear,
 		Fill: func(c linearC, r *rand.Rand, a *prog.Args[float64]) {
 			fillScan(c.scanC, r, a.F[0], a.F[1], a.F[2], c.OG, c.OT)
 		},
