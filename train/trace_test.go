@@ -115,6 +115,13 @@ func TestTrace(t *testing.T) {
 			"read       second moment of model.layers.1.mlp.up_proj.weight [48 32]: ",
 		},
 		{
+			// All weights are copied at once, rounded: who reads the copy reads the weight.
+			"nan weight in float16", func(c *Config) { c.Train.Precision = "f16" }, param(mlp+"up_proj.weight", at(37, nan32)),
+			Origin{Micro: 0, Layer: 1, Parameter: true, Operation: "matmul_nt_f16_out", Tensor: mlp + "up_proj.weight", Index: []int{1, 5}, NonFinite: 1},
+			"before the step, parameter model.layers.1.mlp.up_proj.weight[1,5] is NaN; first read by matmul_nt_f16_out (micro-batch 0, layer 1). Go on",
+			"read       second moment of model.layers.1.mlp.up_proj.weight [48 32]: ",
+		},
+		{
 			"inf weight of an inner model", nil, param(seq+"ttt_norm_weight", at(17, -inf32)),
 			Origin{Micro: 0, Layer: 0, Parameter: true, Operation: "ttt_linear_fwd", Tensor: seq + "ttt_norm_weight", Index: []int{1, 1}, NonFinite: 1},
 			"is -Inf; first read by ttt_linear_fwd (micro-batch 0, layer 0)", "1 not finite",
