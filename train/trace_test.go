@@ -270,7 +270,7 @@ func TestTrace(t *testing.T) {
 }
 
 // A parameter that was not finite when a run began, or went on from a checkpoint, is told from one that became so.
-func TestTraceFromTheStart(t *testing.T) {
+func TestLoadedParameter(t *testing.T) {
 	const name = "model.layers.1.mlp.up_proj.weight"
 	plant := func(r *Run) { change(t, r.ex, r.Model.Lookup(name), at(37, nan32)) }
 	fails := func(r *Run, step int, cause, text string) {

@@ -40,6 +40,7 @@ func tells(t *testing.T, list string, patterns ...string) {
 // Where numbers run away, the page names step, micro-batch, layer, operation, tensor and index, and what was read; the
 // last good checkpoint is kept, and the run goes on from it.
 func TestOrigin(t *testing.T) {
+	t.Parallel()
 	b := browse(t, options{limit: 6 * time.Minute})
 	t.Run("steps that are too large", func(t *testing.T) {
 		p := part(t, b, "/?debug"+tiny+"&train.steps=100000&train.eval_every=0&sample.prompts=%5B%5D", options{})
