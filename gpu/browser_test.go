@@ -31,52 +31,46 @@ func TestBrowser(t *testing.T) {
 	passed(t, chromium.RunTests(t, "."), want)
 }
 
-// elsewhere are the tests of other packages that run in the browser, by folder. It starts once for each package, since all
-// pipelines are compiled anew in another.
-var elsewhere = map[string]string{
-	"../model": "^TestGolden",
-	"../op":    "^TestGolden|^TestTargetNorm(Holds|Bound|EpsIsData)$/webgpu",
-	"../train": "^TestTrace/./webgpu|^TestEpsActsAtOnce$/webgpu|^TestHalf(Follows|Overflow)/./webgpu",
-	"../ttt":   "^TestGolden",
-}
-
-// ran are the names of the tests of elsewhere that have run and passed, by folder.
-var ran = map[string][]string{}
-
-// elsewherePassed fails t where a test of the package in dir that is among names did not pass in the browser.
-func elsewherePassed(t *testing.T, dir string, names ...string) {
-	t.Helper()
-	if ran[dir] == nil {
-		ran[dir] = chromium.RunTests(t, dir, "-test.run="+elsewhere[dir])
-	}
-	passed(t, ran[dir], names)
-}
-
 // TestBrowserTrace traces values that are not finite to their origin in the browser, on its WebGPU device.
 func TestBrowserTrace(t *testing.T) {
-	elsewherePassed(t, "../train", "TestTrace/nan_weight/webgpu", "TestTrace/nan_weight_in_float16/webgpu", "TestTrace/activation_of_a_product/webgpu",
-		"TestTrace/gradient/webgpu", "TestTrace/carried_memory/webgpu", "TestTrace/table/webgpu", "TestTrace/eps/webgpu",
-		"TestTraceHalts/carry_false/webgpu", "TestTraceHalts/carry_true/webgpu")
+	passed(t, chromium.RunTests(t, "../train", "-test.run=^TestTrace/./webgpu"), []string{
+		"TestTrace/nan_weight/webgpu", "TestTrace/nan_weight_in_float16/webgpu", "TestTrace/activation_of_a_product/webgpu", "TestTrace/gradient/webgpu", "TestTrace/carried_memory/webgpu",
+		"TestTrace/table/webgpu", "TestTrace/eps/webgpu",
+		"TestTraceHalts/carry_false/webgpu", "TestTraceHalts/carry_true/webgpu",
+	})
 }
 
 // TestBrowserNorms holds the target's normaliser to its bound in the browser, on its WebGPU device, and sees a changed eps
 // act on the next step.
 func TestBrowserNorms(t *testing.T) {
-	elsewherePassed(t, "../op", "TestTargetNormHolds/webgpu", "TestTargetNormBound/webgpu", "TestTargetNormEpsIsData/webgpu")
-	elsewherePassed(t, "../train", "TestEpsActsAtOnce/webgpu")
+	for _, c := range []struct{ dir, run, want string }{
+		{"../op", "^TestTargetNorm(Holds|Bound|EpsIsData)$/webgpu", "TestTargetNormHolds/webgpu TestTargetNormBound/webgpu TestTargetNormEpsIsData/webgpu"},
+		{"../train", "^TestEpsActsAtOnce$/webgpu", "TestEpsActsAtOnce/webgpu"},
+	} {
+		passed(t, chromium.RunTests(t, c.dir, "-test.run="+c.run), strings.Fields(c.want))
+	}
 }
 
 // TestBrowserHalf trains in float16 in the browser, on its WebGPU device.
 func TestBrowserHalf(t *testing.T) {
-	elsewherePassed(t, "../train", "TestHalfFollows/webgpu", "TestHalfOverflow/webgpu")
+	passed(t, chromium.RunTests(t, "../train", "-test.run=^TestHalf(Follows|Overflow)/./webgpu"), []string{"TestHalfFollows/webgpu", "TestHalfOverflow/webgpu"})
 }
 
 // TestBrowserGoldens compares operations and models with the official implementation in the browser, on its WebGPU
 // device. It is here so that the tests of those packages need no browser.
 func TestBrowserGoldens(t *testing.T) {
-	elsewherePassed(t, "../op", "TestGoldenNorm/norm-target/webgpu")
-	elsewherePassed(t, "../ttt", "TestGoldenVideo/video-linear/webgpu", "TestGoldenVideo/video-mlp/webgpu")
-	elsewherePassed(t, "../model", "TestGoldenLM/lm-linear-basic/webgpu", "TestGoldenLM/lm-linear-full-remainder/webgpu", "TestGoldenLM/lm-linear-head64/webgpu",
-		"TestGoldenLM/lm-mlp-basic/webgpu", "TestGoldenLM/lm-mlp-full-remainder/webgpu",
-		"TestGoldenTrain/train-linear/webgpu", "TestGoldenTrain/train-mlp/webgpu")
+	for _, c := range []struct {
+		dir  string
+		want []string
+	}{
+		{"../op", []string{"TestGoldenNorm/norm-target/webgpu"}},
+		{"../ttt", []string{"TestGoldenVideo/video-linear/webgpu", "TestGoldenVideo/video-mlp/webgpu"}},
+		{"../model", []string{
+			"TestGoldenLM/lm-linear-basic/webgpu", "TestGoldenLM/lm-linear-full-remainder/webgpu", "TestGoldenLM/lm-linear-head64/webgpu",
+			"TestGoldenLM/lm-mlp-basic/webgpu", "TestGoldenLM/lm-mlp-full-remainder/webgpu",
+			"TestGoldenTrain/train-linear/webgpu", "TestGoldenTrain/train-mlp/webgpu",
+		}},
+	} {
+		passed(t, chromium.RunTests(t, c.dir, "-test.run=^TestGolden"), c.want)
+	}
 }
