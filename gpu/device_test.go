@@ -237,6 +237,45 @@ func TestLoadErrors(t *testing.T) {
 	}
 }
 
+// counting counts the buffers that are asked for.
+type counting struct {
+	driver
+	buffers int
+}
+
+func (c *counting) newBuffer(what string, bytes int64) (handle, error) {
+	c.buffers++
+	return c.driver.newBuffer(what, bytes)
+}
+
+// TestTooLargeTakesNoMemory loads programs of which one buffer is over the limit: none of the others is allocated.
+func TestTooLargeTakesNoMemory(t *testing.T) {
+	g := open(t)
+	usable(t, g)
+	c := &counting{driver: g.d}
+	g.d = c
+	defer func() { g.d = c.driver }()
+	n := int(g.lim.BufferSize/4) + 64
+	small, large := prog.NewArena("small"), prog.NewArena("large")
+	x, y := small.Add("x", prog.F32, 64), large.Add("y", prog.F32, n)
+	for name, p := range map[string]*prog.Program{
+		"slot 0 of temporaries": record(t, "temporaries", func(r *prog.Recorder) {
+			r.Clear(r.Keep(r.Temp("a", 64)))
+			r.Clear(r.Keep(r.Temp("b", n)))
+		}),
+		"arena large": record(t, "arenas", func(r *prog.Recorder) {
+			r.Clear(x)
+			r.Clear(y)
+		}),
+	} {
+		_, err := g.Load(p)
+		want(t, err, "gpu: out of memory: "+name+": ", " bytes) asked; largest buffer of ", g.Adapter().Name)
+		if !errors.Is(err, ErrOutOfMemory) || c.buffers != 0 {
+			t.Errorf("%s: %v, and %d buffers were allocated, want ErrOutOfMemory and none", name, err, c.buffers)
+		}
+	}
+}
+
 // TestPipelinesAreShared counts the pipelines of programs whose steps have the same source.
 func TestPipelinesAreShared(t *testing.T) {
 	g := open(t)

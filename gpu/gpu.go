@@ -171,19 +171,21 @@ func (g *Device) stick(err error) error {
 // newBuffer begins to allocate words words, zeroed; what names it in errors.
 func (g *Device) newBuffer(what string, words int) (handle, error) {
 	bytes := bytesFor(words)
-	refuse := func() error {
-		return fmt.Errorf("gpu: %w: %s: %s asked; largest buffer of %s is %s", ErrOutOfMemory, what, byteCount(bytes), g.adapter.Name, byteCount(g.lim.BufferSize))
-	}
 	if bytes > g.lim.BufferSize {
-		return 0, refuse()
+		return 0, g.tooLarge(what, words)
 	}
 	h, err := g.d.newBuffer(what, bytes)
 	return h, g.begin(err, func(err error) error {
 		if errors.Is(err, ErrOutOfMemory) {
-			return refuse()
+			return g.tooLarge(what, words)
 		}
 		return fmt.Errorf("gpu: %s (%s): %w", what, byteCount(bytes), err)
 	})
+}
+
+// tooLarge is the error of a buffer for which there is no room.
+func (g *Device) tooLarge(what string, words int) error {
+	return fmt.Errorf("gpu: %w: %s: %s asked; largest buffer of %s is %s", ErrOutOfMemory, what, byteCount(bytesFor(words)), g.adapter.Name, byteCount(g.lim.BufferSize))
 }
 
 // bytesFor is the size of a buffer of that many words; there are none of no bytes.

@@ -58,8 +58,11 @@ func (g *Device) Load(p *prog.Program) (_ prog.Runner, err error) {
 			_ = g.stick(g.d.wait()) // it sticks: the next call returns it
 		}
 	}()
+	if err := g.fits(p); err != nil {
+		return nil, err
+	}
 	for i, w := range p.Slots {
-		h, err := g.newBuffer(fmt.Sprintf("slot %d of %s", i, p.Name), w)
+		h, err := g.newBuffer(slotName(p, i), w)
 		if err != nil {
 			return nil, err
 		}
@@ -78,6 +81,10 @@ func (g *Device) Load(p *prog.Program) (_ prog.Runner, err error) {
 			}
 		}
 	}
+	// That there is no room for all that is told before kernels are compiled, which takes long.
+	if err := g.settle(); err != nil {
+		return nil, err
+	}
 	if err := r.tuneSteps(); err != nil {
 		return nil, err
 	}
@@ -92,6 +99,24 @@ func (g *Device) Load(p *prog.Program) (_ prog.Runner, err error) {
 	}
 	g.evict()
 	return r, nil
+}
+
+// slotName is what errors call slot i of p.
+func slotName(p *prog.Program, i int) string { return fmt.Sprintf("slot %d of %s", i, p.Name) }
+
+// fits refuses a program of which a buffer is larger than the device allows, before the others take their memory.
+func (g *Device) fits(p *prog.Program) error {
+	for i, w := range p.Slots {
+		if bytesFor(w) > g.lim.BufferSize {
+			return g.tooLarge(slotName(p, i), w)
+		}
+	}
+	for _, a := range p.Arenas {
+		if bytesFor(a.Words()) > g.lim.BufferSize {
+			return g.tooLarge("arena "+a.Name(), a.Words())
+		}
+	}
+	return nil
 }
 
 // bind is the range of t on the device.

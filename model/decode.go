@@ -12,8 +12,8 @@ import (
 )
 
 // Memory is what a model remembers of sequences that it has read: for each row and layer the inner state, the sum of
-// inner gradients of a mini-batch under way, the last inputs of the convolutions, and what attention looks back at. Programs recorded with it go on
-// where the last one stopped. Which position a row is at is for the host to know.
+// inner gradients of a mini-batch under way, the last inputs of the convolutions, and what attention looks back at.
+// Programs recorded with it go on where the last one stopped. Which position a row is at is for the host to know.
 type Memory struct {
 	Rows  int // sequences
 	Arena *prog.Arena

@@ -99,9 +99,14 @@ type Reading struct {
 	Decode         bool    // rows of one token, that may be at any place of a mini-batch; wants a Memory
 	MaxMiniBatches int     // of a row in which documents end; 0: ceil(L/K), which is none inside a row
 
-	store prog.DType                             // of inputs of linear layers, and of what else the backward pass wants and may be rounded: F32 or F16
-	norms func(w *layerParams, y ttt.VideoLayer) // is told the tensors of every layer of the video variant; nil: nobody is
-	probe innerLoop                              // records the layers' inner loops instead of the plain scan, after the last of which the pass ends; nil: the whole pass
+	// store is the type, F32 or F16, of inputs of linear layers, and of what else the backward pass wants and may be
+	// rounded.
+	store prog.DType
+	// norms is told the tensors of every layer of the video variant; nil: nobody is.
+	norms func(w *layerParams, y ttt.VideoLayer)
+	// probe records the layers' inner loops instead of the plain scan, after the last of which the pass ends; nil: the
+	// whole pass.
+	probe innerLoop
 }
 
 // innerLoop records the inner loop of the next layer, whose parameters are w, on xs and returns its output [B*L, C].

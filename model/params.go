@@ -12,8 +12,9 @@ import (
 	"innerloop/ttt"
 )
 
-// Params are a model's parameters: tensors of one arena, those that weight decay touches (rank >= 2) first, so that
-// the optimiser is one dispatch, and of those the weights of linear layers first, so that rounding them is one. Their order for people and files is the official state dict's.
+// Params are a model's parameters: tensors of one arena, those that weight decay touches (rank >= 2) first, so that the
+// optimiser is one dispatch, and of those the weights of linear layers first, so that rounding them is one. Their order
+// for people and files is the official state dict's.
 type Params struct {
 	Config Config
 	Arena  *prog.Arena  // parameters

@@ -16,6 +16,7 @@ var (
 		Items:  elemItems,
 		Grid:   elemGrid,
 		Tune:   elemTune[elemC],
+		Copies: true,
 		F32:    halfFwd[float32],
 		F64:    halfFwd[float64],
 		Sample: sampleElem,

@@ -75,8 +75,9 @@ type Traits struct {
 // DefaultTraits are WebGPU's default limits.
 var DefaultTraits = Traits{MaxInvocations: 256, WorkgroupMemory: 16384, MaxWorkgroupsAxis: 65535}
 
-// Spec defines a kernel whose compile-time constants are the fields of the struct C: ints become u32, floats f32,
-// bools bool, each under its field's name in capitals; fields of an embedded struct count as C's own. A field tagged `wgsl:"-"` is for Go alone.
+// Spec defines a kernel whose compile-time constants are the fields of the struct C: ints become u32, floats f32, bools
+// bool, each under its field's name in capitals; fields of an embedded struct count as C's own. A field tagged
+// `wgsl:"-"` is for Go alone.
 //
 // Where Parts is more than one, each dispatch has the whole Grid and as many layers along z as its number, counted from
 // 1; the shader works in the last layer alone. So long work is cut into pieces that a device's watchdog, or its limit
@@ -97,6 +98,7 @@ type Spec[C any] struct {
 	Shaders    []string                           // of Variants, all that there are; nil: Name
 	Parts      func(c C, t Traits) int            // dispatches, one after the other, that make up the kernel; nil: one
 	Overwrites bool                               // the reference asks Args.Fresh itself
+	Copies     bool                               // the last binding gets the first's elements, rounded to its type
 	F32        func(c C, a *Args[float32], scratch []float32, lo, hi int)
 	F64        func(c C, a *Args[float64], scratch []float64, lo, hi int)
 
@@ -124,6 +126,7 @@ type Kernel struct {
 	Shaders []string // the files in shaders/, without .wgsl
 
 	overwrites bool
+	copies     bool
 	lens       func(c any) []int
 	items      func(c any) int
 	scratch    func(c any) int
@@ -144,7 +147,7 @@ func Define[C any](s Spec[C]) Typed[C] {
 	if s.Lens == nil || s.Items == nil || (s.Grid == nil) == (s.Variants == nil) || s.F32 == nil || s.F64 == nil || s.Sample == nil {
 		panic("prog: kernel " + s.Name + ": incomplete specification")
 	}
-	k := &Kernel{Name: s.Name, Binds: s.Binds, Tol: s.Tol, Shaders: s.Shaders, overwrites: s.Overwrites}
+	k := &Kernel{Name: s.Name, Binds: s.Binds, Tol: s.Tol, Shaders: s.Shaders, overwrites: s.Overwrites, copies: s.Copies}
 	if k.Shaders == nil {
 		k.Shaders = []string{s.Name}
 	}

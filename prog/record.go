@@ -166,7 +166,8 @@ func (r *Recorder) UseHalf(master, half *Tensor) {
 	r.master, r.half = master, half
 }
 
-// Half returns the rounded elements of t, a tensor inside what UseHalf was told; nil where there are none.
+// Half returns the rounded elements of t, a tensor inside what UseHalf was told; nil where there are none. Of several
+// tensors it has those themselves for its parts: traces name them.
 func (r *Recorder) Half(t *Tensor) *Tensor {
 	m := r.master
 	if m == nil || t.buf != m.buf || t.off < m.off || t.off+t.Len() > m.off+m.Len() {

@@ -176,27 +176,49 @@ func (t *tracer) inputs(n int) (*NonFinite, error) {
 }
 
 // firstRead is the first step that reads x, a tensor of an arena, by itself, or else the first that reads it as a part of
-// more; -1 where none does, or one has written it before.
+// more; -1 where none does, or one has written it before. Who reads a copy of x reads x; who makes one does so only where
+// nobody reads it.
 func (p *Program) firstRead(x *Tensor) (step int, part bool) {
-	step = -1
-	for i := range p.Steps {
+	return p.readFrom(0, x, x.buf, x.off, x.off+x.Words())
+}
+
+// readFrom is firstRead from a step on, of x where it lies in words lo to hi of a buffer: its own, or that of a copy,
+// which is made of the same parts (see Recorder.Half).
+func (p *Program) readFrom(from int, x *Tensor, buf *Buffer, lo, hi int) (step int, part bool) {
+	step, part = -1, true
+	take := func(i int, more bool) {
+		if step < 0 || part && !more || part == more && i < step {
+			step, part = i, more
+		}
+	}
+	isX := func(y *Tensor) bool { return y.buf == x.buf && y.off == x.off && y.Len() == x.Len() }
+	for i := from; i < len(p.Steps) && (part || i < step); i++ {
 		st := &p.Steps[i]
 		for j, y := range st.Tensors {
-			if y.buf != x.buf || !overlap(x, y) {
+			if y.buf != buf || y.off >= hi || lo >= y.off+y.Words() {
 				continue
 			}
-			whole := y.off == x.off && y.Len() == x.Len() || slices.ContainsFunc(y.parts, func(z *Tensor) bool { return z.off == x.off && z.Len() == x.Len() })
 			switch {
 			case st.Kernel == nil || st.Kernel.Binds[j].Access == Write:
-				return step, true
-			case whole:
-				return i, false
-			case step < 0:
-				step = i
+				return step, part
+			case st.Kernel.copies:
+				z := st.Tensors[len(st.Tensors)-1]
+				a, b := max(lo-y.off, 0), min(hi-y.off, y.Words())
+				if y.dtype == F32 && z.dtype == F16 { // two elements in a word
+					a, b = a/2, (b+1)/2
+				}
+				at, more := p.readFrom(i+1, x, z.buf, z.off+a, z.off+b)
+				if at < 0 {
+					at = i
+				}
+				take(at, more)
+			default:
+				whole := y.off == lo && y.off+y.Words() == hi || slices.ContainsFunc(y.parts, isX)
+				take(i, !whole)
 			}
 		}
 	}
-	return step, true
+	return step, part
 }
 
 // written looks at what step i has written and later steps read. What none reads is no cause of anything: measurements

@@ -2,6 +2,7 @@ package prog_test
 
 import (
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -89,6 +90,88 @@ func TestTracePassesOverMeasurements(t *testing.T) {
 	}
 	if bad, err := prog.Trace(ex, run, p, 4, func() error { return nil }); bad != nil || err != nil {
 		t.Errorf("of the steps before: %+v, %v", bad, err)
+	}
+}
+
+// halveK copies x, rounded.
+var halveK = prog.Define(prog.Spec[mixC]{
+	Name:   "halve",
+	Binds:  []prog.Binding{prog.In("x"), {Name: "out", Access: prog.Write, DType: prog.F16}},
+	Lens:   func(c mixC) []int { return []int{c.N, c.N} },
+	Items:  func(c mixC) int { return c.N },
+	Grid:   func(c mixC, t prog.Traits) [3]int { return prog.Grid1(c.N, t) },
+	Copies: true,
+	F32:    halve[float32],
+	F64:    halve[float64],
+	Sample: func(*rand.Rand) mixC { return mixC{N: 2} },
+})
+
+func halve[F prog.Float](_ mixC, a *prog.Args[F], _ []F, lo, hi int) {
+	copy(a.F[1][lo:hi], a.F[0][lo:hi])
+}
+
+// unhalveK makes float32 of what halveK made.
+var unhalveK = prog.Define(prog.Spec[mixC]{
+	Name:   "unhalve",
+	Binds:  []prog.Binding{{Name: "x", Access: prog.Read, DType: prog.F16}, prog.Out("out")},
+	Lens:   func(c mixC) []int { return []int{c.N, c.N} },
+	Items:  func(c mixC) int { return c.N },
+	Grid:   func(c mixC, t prog.Traits) [3]int { return prog.Grid1(c.N, t) },
+	F32:    halve[float32],
+	F64:    halve[float64],
+	Sample: func(*rand.Rand) mixC { return mixC{N: 2} },
+})
+
+// What was not finite before the run is said to be read by the step that computes with it, not by one that copies it.
+func TestTraceLooksThroughCopies(t *testing.T) {
+	w := prog.NewArena("w")
+	names := []string{"direct", "packed", "both", "copied", "last"}
+	x := map[string]*prog.Tensor{}
+	for _, name := range names {
+		x[name] = w.Add(name, prog.F32, 6)
+		w.Pad(2 * prog.Align)
+	}
+	all := w.Window("all", 0, w.Words())
+	p, err := prog.Record("p", func(r *prog.Recorder) {
+		half := r.TempOf(prog.F16, "half", all.Len())
+		halveK.Dispatch(r, mixC{N: all.Len()}, all, half) // step 0
+		r.UseHalf(all, half)
+		use := func(name string) *prog.Tensor {
+			y := r.Temp("y", 6)
+			unhalveK.Dispatch(r, mixC{N: 6}, r.Half(x[name]), y)
+			return y
+		}
+		a := use("last")                                                     // 1, and 6 by itself
+		b := use("packed")                                                   // 2
+		mixK.Dispatch(r, mixC{N: 6}, x["both"], x["direct"], r.Temp("z", 6)) // 3
+		c := use("both")                                                     // 4
+		mixK.Dispatch(r, mixC{N: 6}, a, b, c)                                // 5
+		mixK.Dispatch(r, mixC{N: 6}, x["last"], c, r.Temp("z", 6))           // 6
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ex := prog.NewCPU[float32](1)
+	defer ex.Close()
+	run, err := ex.Load(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]int{"direct": 3, "packed": 2, "both": 3, "copied": 0, "last": 1}
+	kernels := []string{"halve", "unhalve", "unhalve", "mix", "unhalve"}
+	for _, name := range names {
+		bad, err := prog.Trace(ex, run, p, len(p.Steps), func() error {
+			if err := ex.Write(all, make([]float32, all.Len())); err != nil {
+				return err
+			}
+			return ex.Write(x[name], []float32{0, 0, 0, 0, 0, float32(math.Inf(1))})
+		})
+		if err != nil || bad == nil || !bad.Input || bad.Tensor != x[name] || bad.Index != 5 {
+			t.Fatalf("%s: %+v, %v", name, bad, err)
+		}
+		if bad.Step != want[name] || p.Steps[bad.Step].Kernel.Name != kernels[bad.Step] {
+			t.Errorf("%s: first read by step %d, %s, want %d", name, bad.Step, p.Steps[bad.Step].Label(), want[name])
+		}
 	}
 }
 

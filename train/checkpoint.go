@@ -183,6 +183,7 @@ func (f finiteReader) Read(t *prog.Tensor, dst []float32) error {
 		if !finite(float64(v)) {
 			o := f.r.given(t, i, v)
 			o.Parameter, o.Given = t.Arena() == f.r.Model.Arena, t.Arena() != f.r.Model.Arena
+			o.Loaded = o.Parameter && f.r.step == f.r.began
 			return &NonFiniteError{Step: o.Step, Loss: math.NaN(), GradNorm: math.NaN(), Origin: o}
 		}
 	}
@@ -357,7 +358,7 @@ func (r *Run) Restore(c Checkpoint) error {
 	if err := r.Model.Load(r.ex, filepath.Join(c.Dir, model.WeightsFile)); err != nil {
 		return err
 	}
-	r.step = s.Step
+	r.step, r.began = s.Step, s.Step
 	return nil
 }
 

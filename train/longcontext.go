@@ -56,8 +56,9 @@ type ContextOptions struct {
 }
 
 // ScoreContext scores windows of part, each read from its beginning in pieces of o.Chunk tokens with the state carried
-// from piece to piece, and through the ends of documents: a position is the number of tokens that were read. It calls progress (nil: nobody) with the tokens done and their total after each piece, and ends
-// with ctx's error when ctx does. Loss does not depend on Chunk and Rows but by rounding.
+// from piece to piece, and through the ends of documents: a position is the number of tokens that were read. It calls
+// progress (nil: nobody) with the tokens done and their total after each piece, and ends with ctx's error when ctx
+// does. Loss does not depend on Chunk and Rows but by rounding.
 func ScoreContext(ctx context.Context, ex prog.Executor, m *model.LM, part data.Part, o ContextOptions, progress func(done, total int)) (ContextLoss, error) {
 	n, chunk, rows := o.Context, o.Chunk, o.Rows
 	stride := o.Stride

@@ -52,6 +52,7 @@ type Run struct {
 	OtherText bool
 
 	step   int // updates made
+	began  int // step at which its weights were initialised or loaded
 	train  *model.TrainStep
 	trainR prog.Runner
 	eval   *model.EvalStep

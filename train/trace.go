@@ -17,6 +17,7 @@ type Origin struct {
 	Layer     int  // from 0; -1: it belongs to none
 	Backward  bool // in the backward pass
 	Parameter bool // a parameter was not finite when the step began
+	Loaded    bool // and it was so from the start: no step has been made since the weights were initialised or loaded
 	Given     bool // something else that the step began with was not: an input, carried memory, a table
 
 	Operation string // the kernel that wrote the value or, where it was there before, the first that reads it
@@ -97,6 +98,20 @@ func (o *Origin) String() string {
 type Detail struct {
 	What string `json:"what"` // step, place, operation, wrote or given, read
 	Text string `json:"text"`
+}
+
+// Cause says what an Origin blames: "loaded", a parameter that was not finite from the start; "parameter", one that was not
+// before the step; "given", something else that the step began with; "operation", one of the step's own.
+func (o *Origin) Cause() string {
+	switch {
+	case o.Loaded:
+		return "loaded"
+	case o.Parameter:
+		return "parameter"
+	case o.Given:
+		return "given"
+	}
+	return "operation"
 }
 
 // List says it in several lines, with the values that went in.
@@ -293,6 +308,7 @@ func (r *Run) trace() (_ *Origin, err error) {
 		return o, nil
 	}
 	o.Parameter = bad.Tensor.Arena() == r.Model.Arena
+	o.Loaded = o.Parameter && r.step == r.began
 	o.Given = !o.Parameter
 	if !o.Parameter {
 		return o, nil
@@ -335,7 +351,10 @@ func (e *NonFiniteError) Error() string {
 	case e.Trace != nil:
 		s += fmt.Sprintf(". Its origin was not found: %v", e.Trace)
 	}
-	if o != nil && o.Parameter {
+	switch {
+	case o != nil && o.Loaded:
+		return s + ". It was so before the run's first step, as it was initialised or loaded: begin with weights that are finite, such as another checkpoint, and check what wrote these"
+	case o != nil && o.Parameter:
 		return s + ". Go on from weights that are finite, such as an earlier checkpoint"
 	}
 	return s + ". Try a lower train.lr or model.ttt_base_lr, or a longer warm-up"

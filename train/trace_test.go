@@ -115,6 +115,13 @@ func TestTrace(t *testing.T) {
 			"read       second moment of model.layers.1.mlp.up_proj.weight [48 32]: ",
 		},
 		{
+			// All weights are copied at once, rounded: who reads the copy reads the weight.
+			"nan weight in float16", func(c *Config) { c.Train.Precision = "f16" }, param(mlp+"up_proj.weight", at(37, nan32)),
+			Origin{Micro: 0, Layer: 1, Parameter: true, Operation: "matmul_nt_f16_out", Tensor: mlp + "up_proj.weight", Index: []int{1, 5}, NonFinite: 1},
+			"before the step, parameter model.layers.1.mlp.up_proj.weight[1,5] is NaN; first read by matmul_nt_f16_out (micro-batch 0, layer 1). Go on",
+			"read       second moment of model.layers.1.mlp.up_proj.weight [48 32]: ",
+		},
+		{
 			"inf weight of an inner model", nil, param(seq+"ttt_norm_weight", at(17, -inf32)),
 			Origin{Micro: 0, Layer: 0, Parameter: true, Operation: "ttt_linear_fwd", Tensor: seq + "ttt_norm_weight", Index: []int{1, 1}, NonFinite: 1},
 			"is -Inf; first read by ttt_linear_fwd (micro-batch 0, layer 0)", "1 not finite",
@@ -231,7 +238,7 @@ func TestTrace(t *testing.T) {
 				if c.want.Step == 0 {
 					c.want.Step = 3
 				}
-				got := Origin{o.Step, o.Micro, o.Layer, o.Backward, o.Parameter, o.Given, o.Operation, "", o.Tensor, nil, o.Index, 0, o.NonFinite, nil}
+				got := Origin{o.Step, o.Micro, o.Layer, o.Backward, o.Parameter, o.Loaded, o.Given, o.Operation, "", o.Tensor, nil, o.Index, 0, o.NonFinite, nil}
 				w := c.want
 				if w.Index == nil {
 					got.Index, got.NonFinite = nil, 0
@@ -259,6 +266,52 @@ func TestTrace(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A parameter that was not finite when a run began, or went on from a checkpoint, is told from one that became so.
+func TestLoadedParameter(t *testing.T) {
+	const name = "model.layers.1.mlp.up_proj.weight"
+	plant := func(r *Run) { change(t, r.ex, r.Model.Lookup(name), at(37, nan32)) }
+	fails := func(r *Run, step int, cause, text string) {
+		t.Helper()
+		bad, err := steps(r, 1)
+		if err != nil || bad == nil || bad.Origin == nil {
+			t.Fatalf("%v, %v, want an origin", bad, err)
+		}
+		if o := bad.Origin; bad.Step != step || !o.Parameter || o.Tensor != name || o.Loaded != (cause == "loaded") || o.Cause() != cause {
+			t.Errorf("%+v of step %d, want step %d and cause %s", o, bad.Step, step, cause)
+		}
+		if !strings.Contains(bad.Error(), text) || strings.Contains(bad.Error(), "lower train.lr") {
+			t.Errorf("%q lacks %q, or blames the learning rate", bad, text)
+		}
+	}
+	const loaded, became = "It was so before the run's first step, as it was initialised or loaded", "Go on from weights that are finite, such as an earlier checkpoint"
+	dir := t.TempDir()
+	r, _ := begin(t, traced())
+	if bad, err := steps(r, 2); bad != nil || err != nil {
+		t.Fatal(bad, err)
+	}
+	if _, err := r.Save(dir, 1); err != nil {
+		t.Fatal(err)
+	}
+	plant(r)
+	fails(r, 3, "parameter", became)
+	last, _, err := Latest(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Restore(last); err != nil {
+		t.Fatal(err)
+	}
+	plant(r)
+	fails(r, 3, "loaded", loaded)
+	fresh, _ := begin(t, traced())
+	plant(fresh)
+	fails(fresh, 1, "loaded", loaded)
+	var bad *NonFiniteError
+	if _, err := fresh.Save(t.TempDir(), 1); !errors.As(err, &bad) || bad.Origin.Cause() != "loaded" || !strings.Contains(err.Error(), loaded) {
+		t.Errorf("a checkpoint of it: %v", err)
 	}
 }
 

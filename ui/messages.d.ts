@@ -246,6 +246,10 @@ export interface Failure {
     what: "step" | "place" | "operation" | "wrote" | "given" | "read";
     text: string;
   }[];
+  /**
+   * What the origin blames. loaded: a parameter that was not finite from the start, as it was initialised or loaded. parameter: one that was not before the step. given: something else that the step began with. operation: one of the step's own.
+   */
+  cause?: "loaded" | "parameter" | "given" | "operation";
 }
 export interface RunResult {
   run: Run;

@@ -27,6 +27,24 @@ const KINDS = new Map(Object.entries({
   "internal": { what: "Something broke inside", advice: "That is a fault of Innerloop. Restart the worker to go on; please report it with the details." },
 }));
 
+/** What numbers that are not finite mean, by what their origin blames, where that is not steps that were too large. @type {Map<string, Kind>} */
+const BLAMED = new Map(Object.entries({
+  "loaded": { what: "A weight was no number from the start", advice: "It was so before the run's first step: it came with the checkpoint or the files that the run began with, or with the start values. No learning rate mends that. Begin with another checkpoint, or anew with random weights, and check what wrote that one." },
+  "parameter": { what: "The numbers ran away", advice: "It was so before this step, though it was finite when the run began: an update since then made it so, usually because the steps were too large. Go on from a checkpoint, with half the learning rate if it happens again." },
+  "given": { what: "The step was given what is no number", advice: "It is named below. If that is a setting, change it on the left; if it is the memory that rows carry on, lower the inner learning rate." },
+}));
+
+/**
+ * meaning is what a failure means and what helps, and whether a lower learning rate or the last checkpoint do.
+ * @param {Pick<Failure, "code" | "checkpoint" | "cause">} f
+ * @returns {Kind & { halve: boolean, goOn: boolean }}
+ */
+export function meaning({ code, checkpoint, cause }) {
+  const numbers = code === "non-finite";
+  const kind = (numbers ? BLAMED.get(cause ?? "") : undefined) ?? KINDS.get(code) ?? { what: "Training stopped", advice: "" };
+  return { ...kind, halve: numbers && cause !== "loaded" && cause !== "given", goOn: checkpoint >= 0 && cause !== "loaded" };
+}
+
 /**
  * createFailure keeps the failure panel.
  * @param {App} app
@@ -47,7 +65,7 @@ export function createFailure(app, rail) {
       return;
     }
     const { failure: f, title, run, text } = trouble;
-    const kind = KINDS.get(f.code) ?? { what: "Training stopped", advice: "" };
+    const kind = meaning(f);
     const kept = app.phase === "broken" ? (run ? "The run is kept as it was at its last checkpoint." : "What was saved is kept.") : f.checkpoint >= 0 ? `The checkpoint of step ${count(f.checkpoint)} is kept.` : f.step > 0 ? "No checkpoint had been written yet." : "";
     const act = (/** @type {string} */ id, /** @type {string} */ label, /** @type {() => void} */ fn, main = false) => h("button", { type: "button", id, class: main ? "primary" : "", onclick: fn }, label);
     const details = JSON.stringify({ ...f, title, run, version: app.hello?.version, device: app.hello?.device, settings: app.settings.overrides(), browser: navigator.userAgent }, null, 2);
@@ -64,8 +82,10 @@ export function createFailure(app, rail) {
         { class: "row" },
         waiting ? act("give-text", "Choose the text…", () => input("text-file").click(), true) : null,
         waiting && text ? act("other-text", "Go on with this text anyway", () => void app.open(run, { text, otherText: true })) : null,
-        f.code === "non-finite" ? act("halve-lr", "Halve the learning rate and go on", () => void halve(app, goOn), true) : null,
-        !waiting && f.checkpoint >= 0 && run && app.phase !== "broken" ? act("go-on", `Go on from step ${count(f.checkpoint)}`, goOn, f.code !== "non-finite") : null,
+        kind.halve ? act("halve-lr", "Halve the learning rate and go on", () => void halve(app, goOn), true) : null,
+        f.cause === "loaded" ? act("other-checkpoint", "Choose another checkpoint…", () => input("upload-files").click(), true) : null,
+        f.cause === "loaded" ? act("start-anew", "Start anew with random weights", () => void app.start()) : null,
+        !waiting && kind.goOn && run && app.phase !== "broken" ? act("go-on", `Go on from step ${count(f.checkpoint)}`, goOn, !kind.halve) : null,
         f.code === "memory" && Number(app.settings.get("train.batch_size")) > 1 ? act("halve-batch", "Halve the sequences and start anew", () => {
           app.settings.set("train.batch_size", Math.max(1, Math.floor(Number(app.settings.get("train.batch_size")) / 2)));
           void app.start();

@@ -78,6 +78,7 @@ type failure struct {
 	Checkpoint int    `json:"checkpoint"` // the step of the one that is kept; -1: none
 
 	Origin []train.Detail `json:"origin,omitempty"` // of the first value that is not finite
+	Cause  string         `json:"cause,omitempty"`  // what that blames
 
 	err error
 }
@@ -139,7 +140,7 @@ func asFailure(err error) *failure {
 	case errors.As(err, &bad):
 		g.Code, g.Step = codeNonFinite, bad.Step
 		if bad.Origin != nil {
-			g.Origin = bad.Origin.List()
+			g.Origin, g.Cause = bad.Origin.List(), bad.Origin.Cause()
 		}
 	case errors.Is(err, gpu.ErrLost):
 		g.Code = codeLost

@@ -100,7 +100,7 @@ func (p *page) audit(where string) {
 
 // Nothing that axe-core holds for serious, in any state of the page.
 func TestAxe(t *testing.T) {
-	t.Parallel() // it waits for much, and measures no time
+	t.Parallel()
 	axe(t)
 	b := browse(t, options{limit: 8 * time.Minute})
 	p := part(t, b, "/?debug"+tiny+"&train.steps=100000&nonsense=1", options{worker: spoilable + panics, noisy: true})
@@ -266,6 +266,7 @@ func (p *page) walk(where string) {
 
 // All with the keyboard, and nothing else.
 func TestKeyboard(t *testing.T) {
+	t.Parallel()
 	b := browse(t, options{limit: 5 * time.Minute})
 	p := part(t, b, "/?debug"+tiny+"&train.steps=100000&nonsense=1", options{worker: spoilable})
 	p.ready()
@@ -412,6 +413,7 @@ func TestKeyboard(t *testing.T) {
 
 // On a phone all fits its width, the buttons of the run are in view wherever one is, and nothing is too small to hit.
 func TestPhone(t *testing.T) {
+	t.Parallel()
 	b := browse(t, options{limit: 5 * time.Minute})
 	p := part(t, b, "/?debug"+tiny+"&train.steps=100000&nonsense=1", options{worker: spoilable})
 	p.size(375, 812)

@@ -110,13 +110,12 @@ func natively(t *testing.T, c train.Config, ex prog.Executor) (l losses) {
 // plainly trains a configuration with the command line in pure Go, without vector instructions: like the page.
 func plainly(t *testing.T, c train.Config) (l losses) {
 	t.Helper()
-	t.Setenv("GODEBUG", "cpu.avx2=off")
 	dir := t.TempDir()
 	if err := train.SaveConfig(dir, c); err != nil {
 		t.Fatal(err)
 	}
 	out := filepath.Join(dir, "run")
-	innerloop(t, "train", "--device", "cpu", "--config", filepath.Join(dir, train.RunConfigFile), "--out", out, "--quiet", "--no-sample")
+	innerloopWith(t, []string{"GODEBUG=cpu.avx2=off"}, "train", "--device", "cpu", "--config", filepath.Join(dir, train.RunConfigFile), "--out", out, "--quiet", "--no-sample")
 	if _, err := train.ReadMetrics(out, c.Train.Steps, func(m train.Metric) {
 		if m.Eval != nil {
 			l.ValLoss = append(l.ValLoss, m.Eval.Loss)
@@ -170,6 +169,7 @@ func agree(t *testing.T, what string, a, b losses) {
 // The same run in the page, on this machine's native driver and in pure Go has the same losses. In pure Go it has the
 // same bits on the command line and in the page, where nothing is rounded otherwise.
 func TestAgree(t *testing.T) {
+	t.Parallel()
 	b := browse(t, options{limit: 9 * time.Minute})
 	native, err := gpu.Open(gpu.Options{})
 	if err != nil {

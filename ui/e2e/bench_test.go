@@ -46,6 +46,7 @@ func (p *page) reports() []bench.Report {
 
 // The bench page measures on the GPU and on the processor, shows numbers, and copies what it found.
 func TestBench(t *testing.T) {
+	t.Parallel()
 	b := browse(t, options{})
 	for _, device := range []string{"gpu", "cpu"} {
 		t.Run(device, func(t *testing.T) {

@@ -195,6 +195,7 @@ func trainsInGo(t *testing.T, p *page, words ...string) {
 }
 
 func TestNoAdapter(t *testing.T) {
+	t.Parallel()
 	o := options{without: []string{"enable-unsafe-webgpu"}, noisy: true}
 	p := start(t, "/?debug"+plainGo+"&train.steps=100000", o)
 	trainsInGo(t, p, "This browser has WebGPU but finds no GPU that it may use.")

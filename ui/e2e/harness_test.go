@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -26,8 +27,35 @@ import (
 	"innerloop/gpu/gputest/chromium"
 )
 
-// site is the page, built once.
-var site = sync.OnceValues(func() (*web.Site, error) { return web.Build(context.Background(), web.Options{}) })
+// Tests that measure time, and those that a browser answers within some time, run one after the other and first; all
+// others are parallel.
+
+// site is the page, built once. What is compressed best is kept where go run ./cmd/serve keeps it.
+var site = sync.OnceValues(func() (*web.Site, error) {
+	var o web.Options
+	if dir, err := os.UserCacheDir(); err == nil {
+		o.Cache = filepath.Join(dir, "innerloop", "compressed")
+	}
+	return web.Build(context.Background(), o)
+})
+
+// packed is the page as it is served when all is compressed best, which takes half a minute.
+var packed = sync.OnceValues(func() (*web.Site, error) {
+	s, err := site()
+	if err != nil {
+		return nil, err
+	}
+	return s, s.Compress(context.Background())
+})
+
+// TestMain has one processor compress the page while the first of all tests wait for their browsers.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if _, err := os.Stat("../node_modules/uplot"); err == nil && !testing.Short() && flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.list").Value.String() == "" {
+		go func() { _, _ = packed() }() // who asks for it gets the error
+	}
+	os.Exit(m.Run())
+}
 
 // schema is that of the messages.
 var schema = sync.OnceValues(func() (*jsonschema.Schema, error) {
@@ -92,10 +120,8 @@ func browse(t *testing.T, o options) *chromium.Browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.limit == 0 {
-		o.limit = 4 * time.Minute
-	}
-	return chromium.Start(t, before(s.Handler(), o.worker), o.limit, o.without...)
+	// What a test waits for has limits of its own; this one ends a browser that hangs, beside others that work.
+	return chromium.Start(t, before(s.Handler(), o.worker), max(o.limit, 10*time.Minute), o.without...)
 }
 
 // before serves h with script put before the worker's own.
@@ -288,11 +314,19 @@ var cli = sync.OnceValues(func() (string, error) {
 // innerloop runs the command line.
 func innerloop(t *testing.T, args ...string) string {
 	t.Helper()
+	return innerloopWith(t, nil, args...)
+}
+
+// innerloopWith runs the command line with more in its environment.
+func innerloopWith(t *testing.T, env []string, args ...string) string {
+	t.Helper()
 	bin, err := cli()
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command(bin, args...).CombinedOutput()
+	c := exec.Command(bin, args...)
+	c.Env = append(os.Environ(), env...)
+	out, err := c.CombinedOutput()
 	if err != nil {
 		t.Fatalf("innerloop %s: %v\n%s", strings.Join(args, " "), err, out)
 	}

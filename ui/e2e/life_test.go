@@ -21,6 +21,7 @@ import (
 // What a new user does: one click, the loss falls, samples change, pause, step, resume; a refresh in the middle loses
 // nothing; the checkpoint goes to the command line and one of the command line's comes back.
 func TestLife(t *testing.T) {
+	t.Parallel()
 	b := browse(t, options{})
 	p := open(t, b, "/?debug"+small+"&train.steps=160", options{})
 	p.ready()
@@ -124,6 +125,7 @@ func TestLife(t *testing.T) {
 
 // The prompt box goes on token by token, from the state.
 func TestPrompt(t *testing.T) {
+	t.Parallel()
 	p := start(t, "/?debug"+tiny+"&train.steps=60", options{})
 	p.ready()
 	p.Click("#start")

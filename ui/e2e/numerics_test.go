@@ -36,7 +36,7 @@ func (p *page) diagnosed(cause string) {
 // The numerics of a run: every head in the heat map, eps that acts on the next step, a fault that is seen and named, and
 // taken out again.
 func TestNumerics(t *testing.T) {
-	t.Parallel() // it waits for much, and measures no time
+	t.Parallel()
 	p := start(t, "/?debug"+video+"&train.steps=100000", options{limit: 8 * time.Minute})
 	p.ready()
 	p.Click("#start")
@@ -144,6 +144,7 @@ func (p *page) shoot(name string) {
 
 // A model without a normaliser says so, leads to one that has it, and is diagnosed all the same.
 func TestNumericsWithout(t *testing.T) {
+	t.Parallel()
 	p := start(t, "/?debug"+tiny+"&train.steps=100000", options{limit: 6 * time.Minute})
 	p.ready()
 	p.Click("#tab-numerics")

@@ -40,6 +40,7 @@ func tells(t *testing.T, list string, patterns ...string) {
 // Where numbers run away, the page names step, micro-batch, layer, operation, tensor and index, and what was read; the
 // last good checkpoint is kept, and the run goes on from it.
 func TestOrigin(t *testing.T) {
+	t.Parallel()
 	b := browse(t, options{limit: 6 * time.Minute})
 	t.Run("steps that are too large", func(t *testing.T) {
 		p := part(t, b, "/?debug"+tiny+"&train.steps=100000&train.eval_every=0&sample.prompts=%5B%5D", options{})
@@ -72,7 +73,12 @@ func TestOrigin(t *testing.T) {
 		p.phase(60*time.Second, "paused")
 		p.Click("#resume")
 		p.phase(60*time.Second, "failed")
-		p.says("#failure", "before the step, parameter "+name+"[1,3] is NaN")
+		p.says("#failure", "A weight was no number from the start", "before the step, parameter "+name+"[1,3] is NaN", "It was so before the run's first step",
+			"Begin with another checkpoint", "Choose another checkpoint", "Start anew with random weights")
+		p.silent("#halve-lr, #go-on")
+		if s := p.Text("#failure"); strings.Contains(s, "too large") || strings.Contains(s, "lower train.lr") {
+			t.Errorf("the learning rate is blamed for a weight that was loaded so: %s", s)
+		}
 		list := p.origin()
 		tells(t, list, "step 1", "place micro-batch 0, layer 1", `operation matmul_nt\(.+\)`,
 			`given `+name+` \[24 16\]: \[1,3\] is NaN, the first of 1 of 384 that are not finite`, `read .*`+name+` .*1 not finite.*`)
@@ -83,6 +89,9 @@ func TestOrigin(t *testing.T) {
 		if strings.Contains(p.Text("#failure"), "is kept") {
 			t.Errorf("a checkpoint is said to be kept where there was none: %s", p.Text("#failure"))
 		}
+		p.Click("#start-anew")
+		p.after(60*time.Second, 2)
+		p.silent("#failure")
 	})
 }
 

@@ -56,6 +56,7 @@ func (h heard) plays(t *testing.T, rate int, bytes []int) {
 // A WAV file is data: it is dropped, trained on, its samples are heard, and the model plays on; the command line plays
 // the model too.
 func TestSound(t *testing.T) {
+	// Not parallel: a sample ends after some seconds, however long it was to be.
 	b := browse(t, options{})
 	p := open(t, b, "/?debug"+tiny+"&train.steps=20&sample.seconds=0.05", options{script: hear})
 	p.ready()

@@ -11,7 +11,7 @@ import (
 
 // Runs are kept although the storage, the program or another tab stands in the way; and where they are not, it is said.
 func TestKeeping(t *testing.T) {
-	t.Parallel() // it waits for much, and measures no time
+	t.Parallel()
 	b := browse(t, options{limit: 8 * time.Minute})
 	t.Run("refused", func(t *testing.T) { refused(t, b) })
 	t.Run("full", func(t *testing.T) { full(t, b) })

@@ -26,6 +26,7 @@ import (
 
 // Files that people give the page, and that it cannot use: it says of each what is wrong with it, and goes on.
 func TestStrangeFiles(t *testing.T) {
+	t.Parallel()
 	p := part(t, browse(t, options{}), "/?debug"+tiny+"&train.steps=30", options{})
 	p.ready()
 	dir := t.TempDir()

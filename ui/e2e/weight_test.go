@@ -3,33 +3,16 @@
 package e2e
 
 import (
-	"context"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"innerloop/cmd/serve/web"
 	"innerloop/gpu/gputest/chromium"
 )
-
-// packed is the page as it is served when all is compressed best. What that takes half a minute to find is kept where
-// go run ./cmd/serve keeps it.
-var packed = sync.OnceValues(func() (*web.Site, error) {
-	var o web.Options
-	if dir, err := os.UserCacheDir(); err == nil {
-		o.Cache = filepath.Join(dir, "innerloop", "compressed")
-	}
-	s, err := web.Build(context.Background(), o)
-	if err != nil {
-		return nil, err
-	}
-	return s, s.Compress(context.Background())
-})
 
 // packedSite is packed for a test.
 func packedSite(t *testing.T) *web.Site {
@@ -44,6 +27,7 @@ func packedSite(t *testing.T) *web.Site {
 
 // The first visit brings at most 1.6 MB.
 func TestWeight(t *testing.T) {
+	t.Parallel()
 	s := packedSite(t)
 	const most = 1_600_000
 	total, kinds := 0, map[string]int{}

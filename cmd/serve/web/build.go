@@ -24,8 +24,9 @@ type Options struct {
 // module is the path of the module that Root holds.
 const module = "innerloop"
 
-// Build compiles ./wasm for the browser, bundles ui/main.js, ui/worker.js and ui/style.css, and gathers what ui/index.html
-// refers to; and the same, of ./wasm/benchmark and ui/bench, for the page bench.html. It needs the go command. Packages from npm that ui/ lacks are installed first, by npm or without it.
+// Build compiles ./wasm for the browser, bundles ui/main.js, ui/worker.js and ui/style.css, and gathers what
+// ui/index.html refers to; and the same, of ./wasm/benchmark and ui/bench, for the page bench.html. It needs the go
+// command. Packages from npm that ui/ lacks are installed first, by npm or without it.
 //
 // Scripts of the page may import, beside npm's packages:
 //

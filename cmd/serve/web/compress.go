@@ -110,8 +110,8 @@ func (s *Site) quick(ctx context.Context) error {
 }
 
 // Compress gives every asset its smallest compressed forms; for WebAssembly of some megabytes that takes half a minute,
-// unless the cache holds them. What few fetch keeps its quick forms. Handlers serve the new forms as they come. Nothing fails but by ctx: a cache that cannot
-// be written is told to Options.Log. A Site must not be compressed twice at once.
+// unless the cache holds them. What few fetch keeps its quick forms. Handlers serve the new forms as they come. Nothing
+// fails but by ctx: a cache that cannot be written is told to Options.Log. A Site must not be compressed twice at once.
 func (s *Site) Compress(ctx context.Context) error {
 	var once sync.Once
 	warn := func(err error) {

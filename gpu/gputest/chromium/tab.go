@@ -177,7 +177,8 @@ func JS[T any](x *Tab, expression string) T {
 // Until waits until an expression is true, and fails the test after limit.
 func (x *Tab) Until(limit time.Duration, expression string) {
 	x.t.Helper()
-	end := time.Now().Add(limit)
+	begin := time.Now()
+	end := begin.Add(limit)
 	for {
 		ok, err := Eval[bool](x.Page, "Boolean("+expression+")")
 		if err == nil && ok {
@@ -187,7 +188,8 @@ func (x *Tab) Until(limit time.Duration, expression string) {
 			text, _ := Eval[string](x.Page, "document.body?.innerText ?? ''")
 			x.t.Fatalf("not within %v: %s (%v)\nconsole: %s\npage: %.3000s", limit, expression, err, strings.Join(x.Console(), "\n"), text)
 		}
-		time.Sleep(50 * time.Millisecond)
+		// To ask takes milliseconds of both processes: what takes long is asked for less often.
+		time.Sleep(min(max(50*time.Millisecond, time.Since(begin)/10), 250*time.Millisecond))
 	}
 }
 
