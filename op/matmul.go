@@ -263,7 +263,7 @@ func matmulNN[F prog.Float](c matmulC, a *prog.Args[F], scratch []F, lo, hi int)
 
 // A row times the rows of b, all batches' one after the other, is shared out by those: lineRows in an item, which are
 // worth the waking of another processor.
-func (c matmulC) lineRows() int { return max(64, prog.CeilDiv(1<<16, c.K)) }
+func (c matmulC) lineRows() int { return max(64, prog.CeilDiv(1<<17, c.K)) }
 
 func (c matmulC) itemsNT() int {
 	if c.M == 1 {
