@@ -43,15 +43,15 @@ func matmulRows(m int, transA bool) int {
 // The fast kernels read and write vec4 along the last axes of a, b and out, which have to be multiples of 4: K and N,
 // of matmul_tn M and N. matmul_any does all else.
 var (
-	matmulNNK = defineMatmul("matmul_nn", false, blas.ScratchNN, matmulNN[float32], matmulNN[float64],
+	matmulNNK = defineMatmul("matmul_nn", false, matmulC.itemsNN, blas.ScratchNN, matmulNN[float32], matmulNN[float64],
 		func(r *rand.Rand) matmulC {
 			return sampleProduct(r, sampleDim(r), 4*sampleDim(r), 4*sampleDim(r))
 		})
-	matmulNTK = defineMatmul("matmul_nt", false, blas.ScratchNT, matmulNT[float32], matmulNT[float64],
+	matmulNTK = defineMatmul("matmul_nt", false, matmulC.itemsNT, blas.ScratchNT, matmulNT[float32], matmulNT[float64],
 		func(r *rand.Rand) matmulC {
 			return sampleProduct(r, sampleDim(r), 4*sampleDim(r), 4*sampleDim(r))
 		})
-	matmulTNK = defineMatmul("matmul_tn", true, blas.ScratchTN, matmulTN[float32], matmulTN[float64],
+	matmulTNK = defineMatmul("matmul_tn", true, matmulC.itemsTN, blas.ScratchTN, matmulTN[float32], matmulTN[float64],
 		func(r *rand.Rand) matmulC {
 			return sampleProduct(r, 4*sampleDim(r), 4*sampleDim(r), sampleDim(r))
 		})
@@ -59,7 +59,12 @@ var (
 		Name:  "matmul_any",
 		Binds: matmulBinds,
 		Lens:  func(c matmulAnyC) []int { return c.base().lens() },
-		Items: func(c matmulAnyC) int { return c.base().items(c.rows()) },
+		Items: func(c matmulAnyC) int {
+			if c.TransB {
+				return c.base().itemsNT()
+			}
+			return c.base().items(c.rows())
+		},
 		Scratch: func(c matmulAnyC) int {
 			m := min(c.M, c.rows())
 			switch {
@@ -87,13 +92,13 @@ var (
 	matmulBinds = []prog.Binding{prog.In("a"), prog.In("b"), prog.Acc("out")}
 )
 
-func defineMatmul(name string, transA bool, scratch func(m, n, k int) int, f32 func(matmulC, *prog.Args[float32], []float32, int, int),
+func defineMatmul(name string, transA bool, items func(matmulC) int, scratch func(m, n, k int) int, f32 func(matmulC, *prog.Args[float32], []float32, int, int),
 	f64 func(matmulC, *prog.Args[float64], []float64, int, int), sample func(r *rand.Rand) matmulC) prog.Typed[matmulC] {
 	return define(prog.Spec[matmulC]{
 		Name:       name,
 		Binds:      matmulBinds,
 		Lens:       matmulC.lens,
-		Items:      func(c matmulC) int { return c.items(matmulRows(c.M, transA)) },
+		Items:      items,
 		Scratch:    func(c matmulC) int { return scratch(min(c.M, matmulRows(c.M, transA)), c.N, c.K) },
 		Flops:      matmulC.flops,
 		Variants:   func(c matmulC, t prog.Traits) []prog.Variant { return matmulVariants(name, c, t) },
@@ -122,6 +127,8 @@ func batched(z int, shared bool) int {
 }
 
 func (c matmulC) items(rows int) int { return c.Batch * prog.CeilDiv(c.M, rows) }
+func (c matmulC) itemsNN() int       { return c.items(matmulRows(c.M, false)) }
+func (c matmulC) itemsTN() int       { return c.items(matmulRows(c.M, true)) }
 func (c matmulC) flops() float64     { return 2 * float64(c.Batch*c.M) * float64(c.N) * float64(c.K) }
 
 func (c matmulAnyC) base() matmulC { return product(c.Batch, c.M, c.N, c.K) }
@@ -254,7 +261,33 @@ func matmulNN[F prog.Float](c matmulC, a *prog.Args[F], scratch []F, lo, hi int)
 	}
 }
 
+// A row times the rows of b, all batches' one after the other, is shared out by those: lineRows in an item, which are
+// worth the waking of another processor.
+func (c matmulC) lineRows() int { return max(64, prog.CeilDiv(1<<17, c.K)) }
+
+func (c matmulC) itemsNT() int {
+	if c.M == 1 {
+		return prog.CeilDiv(c.Batch*c.N, c.lineRows())
+	}
+	return c.items(matmulRows(c.M, false))
+}
+
+func lineNT[F prog.Float](c matmulC, a *prog.Args[F], scratch []F, lo, hi int) {
+	end := min(hi*c.lineRows(), c.Batch*c.N)
+	for at := lo * c.lineRows(); at < end; {
+		z, j := at/c.N, at%c.N
+		n := min(c.N-j, end-at)
+		b := a.F[1][(c.inB(z)*c.N+j)*c.K:][:n*c.K]
+		blas.NT(a.F[2][at:][:n], a.F[0][c.inA(z)*c.K:][:c.K], b, 1, n, c.K, !a.Fresh(2), scratch)
+		at += n
+	}
+}
+
 func matmulNT[F prog.Float](c matmulC, a *prog.Args[F], scratch []F, lo, hi int) {
+	if c.M == 1 {
+		lineNT(c, a, scratch, lo, hi)
+		return
+	}
 	for i := lo; i < hi; i++ {
 		z, row, n := c.rowBlock(i, matmulRows(c.M, false))
 		at := z*c.M + row

@@ -90,6 +90,44 @@ func TestMatMulValue(t *testing.T) {
 	}
 }
 
+// A row's products with the rows of b are shared out by these, in blocks that go on from one of the batch to the next: they
+// are those that the row has among others, with any number of workers.
+func TestMatMulOneRow(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(2, 7))
+	for _, s := range []struct{ batch, n, k int }{{3, 1000, 128}, {2, 1003, 130}, {1, 3000, 97}, {5, 4, 20000}} {
+		values := func(n int) []float32 {
+			v := make([]float32, n)
+			for i := range v {
+				v[i] = float32(rnd.NormFloat64())
+			}
+			return v
+		}
+		a, b := values(s.batch*s.k), values(s.batch*s.k*s.n)
+		var twice []float32
+		for z := range s.batch {
+			row := a[z*s.k:][:s.k]
+			twice = append(append(twice, row...), row...)
+		}
+		run := func(m, workers int, a []float32) []float32 {
+			ex := prog.NewCPU[float32](workers)
+			defer ex.Close()
+			return runOn(t, ex, []tensorValues{{"a", []int{s.batch, m, s.k}, a}, {"b", []int{s.batch, s.n, s.k}, b}}, nil,
+				func(r *prog.Recorder, in []*prog.Tensor) []*prog.Tensor {
+					return []*prog.Tensor{op.MatMul(r, in[0], in[1], false, true)}
+				}).outs[0]
+		}
+		want := run(2, 1, twice)
+		for _, workers := range []int{1, 3} {
+			got := run(1, workers, a)
+			for i, y := range got {
+				if w := want[i/s.n*2*s.n+i%s.n]; y != w {
+					t.Fatalf("%+v, %d workers: element %d is %g, want %g", s, workers, i, y, w)
+				}
+			}
+		}
+	}
+}
+
 // TestLinearProgram holds the recorded program: the fast kernels for multiples of 4, no gradient of an input that
 // wants none, and gradients overwritten where nothing is there yet.
 func TestLinearProgram(t *testing.T) {

@@ -96,6 +96,10 @@ func (c *CPU[F]) Load(p *Program) (Runner, error) {
 	for range p.Slots {
 		r.slots = append(r.slots, &memory[F]{})
 	}
+	traffic, flops := int64(1<<16), float64(1<<17) // what is less is done before another processor wakes, which on a busy machine takes long
+	if _, ok := any(c).(*CPU[float32]); ok && blas.Instructions() != "" {
+		traffic, flops = 1<<18, 1<<19
+	}
 	for i := range p.Steps {
 		st := &p.Steps[i]
 		a := &Args[F]{F: make([][]F, len(st.Tensors)), U: make([][]uint32, len(st.Tensors)), fresh: st.Fresh}
@@ -132,7 +136,7 @@ func (c *CPU[F]) Load(p *Program) (Runner, error) {
 		}
 		s.round, s.blocks = rounding(st, a.F)
 		s.items = k.items(st.C)
-		s.small = s.items < 2 || st.Traffic() < 1<<16 && st.Flops() < 1<<17
+		s.small = s.items < 2 || st.Traffic() < traffic && st.Flops() < flops
 		c.pool.reserve(k.scratch(st.C))
 		r.steps = append(r.steps, s)
 	}

@@ -45,7 +45,7 @@ var (
 		Binds:   decodeBinds(),
 		Lens:    func(c linearC) []int { return decodeLens(c.scanC, c.theta(), c.state()) },
 		Items:   func(c linearC) int { return c.B * c.H },
-		Scratch: func(c linearC) int { return 3 * c.F },
+		Scratch: func(c linearC) int { return 6*c.F + c.decodeTmp() },
 		Flops:   func(c linearC) float64 { return float64(c.B*c.H) * float64(8*c.F*c.F+40*c.F) },
 		Grid:    func(c linearC, t prog.Traits) [3]int { return prog.Grid1(c.B*c.H, t) },
 		Tune:    scanWG[linearC],
@@ -61,7 +61,7 @@ var (
 		Binds:   decodeBinds(),
 		Lens:    func(c mlpC) []int { return decodeLens(c.scanC, c.theta(), c.state()) },
 		Items:   func(c mlpC) int { return c.B * c.H },
-		Scratch: func(c mlpC) int { return 3*c.F + 5*c.inner() },
+		Scratch: func(c mlpC) int { return 5*c.F + 6*c.inner() + c.decodeTmp() },
 		Flops:   func(c mlpC) float64 { return float64(c.B*c.H) * float64(18*c.F*c.inner()+100*c.inner()) },
 		Grid:    func(c mlpC, t prog.Traits) [3]int { return prog.Grid1(c.B*c.H, t) },
 		Tune:    scanWG[mlpC],
@@ -103,11 +103,30 @@ func (p MLPParams) Decode(r *prog.Recorder, xs, tok, state, sum *prog.Tensor, o 
 	return out
 }
 
-// linearDecode is the reference of ttt_linear_decode; an item is one head of one sequence.
+// decodeTmp is the scratch memory of the products of a step.
+func (c linearC) decodeTmp() int {
+	return max(blas.ScratchNN(2, c.F, c.F), blas.ScratchTN(c.F, c.F, 1))
+}
+
+// decodeTmp is the scratch memory of the products of a step.
+func (c mlpC) decodeTmp() int {
+	f, e := c.F, c.inner()
+	return max(blas.ScratchNN(2, e, f), blas.ScratchNN(1, f, e), blas.ScratchNT(1, e, f), blas.ScratchTN(f, e, 1), blas.ScratchTN(e, f, 1))
+}
+
+// scaled sets dst to x * alpha.
+func scaled[F prog.Float](dst, x []F, alpha F) {
+	copy(dst, x)
+	blas.Scale(dst, alpha)
+}
+
+// linearDecode is the reference of ttt_linear_decode; an item is one head of one sequence. The state is read once, by k
+// and q together, and so is the sum.
 func linearDecode[F prog.Float](c linearC, a *prog.Args[F], scratch []F, lo, hi int) {
 	xs, tok, theta, state, sum, out := a.F[0], a.F[1], a.F[2], a.F[3], a.F[4], a.F[5]
 	sc := carve[F]{scratch}
-	z, g, zb := sc.take(c.F), sc.take(c.F), sc.take(c.F)
+	kq, zs, g, ax, tmp := sc.take(2*c.F), sc.take(2*c.F), sc.take(c.F), sc.take(c.F), sc.take(c.decodeTmp())
+	z, zb := zs[:c.F], zs[c.F:] // k's, q's
 	d, ff := c.width(), c.F*c.F
 	for it := lo; it < hi; it++ {
 		b, h := it/c.H, it%c.H
@@ -123,23 +142,19 @@ func linearDecode[F prog.Float](c linearC, a *prog.Args[F], scratch []F, lo, hi 
 		x := xs[c.token(b, 0):]
 		q, k, v, lr := x[h*c.F:][:c.F], x[d+h*c.F:][:c.F], x[2*d+h*c.F:][:c.F], x[3*d+h]
 		gamma, beta := theta[c.OG+h*c.F:][:c.F], theta[c.OT+h*c.F:][:c.F]
+		copy(kq, k)
+		copy(kq[c.F:], q)
 		copy(z, st[ff:])
-		for i, y := range k {
-			blas.Axpy(z, y, st[i*c.F:(i+1)*c.F])
-		}
+		copy(zb, st[ff:])
+		blas.NN(zs, kq, st[:ff], 2, c.F, c.F, true, tmp)
 		blas.InnerGrad(z, g, gamma, beta, v, k, c.Eps)
-		for i, y := range k {
-			blas.Axpy(gs[i*c.F:(i+1)*c.F], lr*y, g)
-		}
+		scaled(ax, k, lr)
+		blas.TN(gs[:ff], ax, c.F, g, c.F, c.F, 1, true, tmp)
 		blas.Axpy(gs[ff:], lr, g)
 		rate := tokenRate(&c.scanC, tok, place)
-		for i := range zb {
-			zb[i] = st[ff+i] - rate*gs[ff+i]
-		}
-		for i, y := range q {
-			blas.Axpy(zb, y, st[i*c.F:(i+1)*c.F])
-			blas.Axpy(zb, -rate*y, gs[i*c.F:(i+1)*c.F])
-		}
+		blas.Axpy(zb, -rate, gs[ff:])
+		scaled(ax, q, -rate)
+		blas.NN(zb, ax, gs[:ff], 1, c.F, c.F, true, tmp)
 		finish(c.scanC, out[b*d+h*c.F:][:c.F], q, zb, gamma, beta, st, gs, rate, place)
 	}
 }
@@ -157,8 +172,10 @@ func mlpDecode[F prog.Float](c mlpC, a *prog.Args[F], scratch []F, lo, hi int) {
 	xs, tok, theta, state, sum, out := a.F[0], a.F[1], a.F[2], a.F[3], a.F[4], a.F[5]
 	sc := carve[F]{scratch}
 	e, d := c.inner(), c.width()
-	z2, g2, zb2 := sc.take(c.F), sc.take(c.F), sc.take(c.F)
-	z1, x2, g1, d1, c1 := sc.take(e), sc.take(e), sc.take(e), sc.take(e), sc.take(e)
+	kq, ax, z2, g2 := sc.take(2*c.F), sc.take(c.F), sc.take(c.F), sc.take(c.F)
+	z1s, x2, g1, d1, dd := sc.take(2*e), sc.take(e), sc.take(e), sc.take(e), sc.take(e)
+	z1, zb1 := z1s[:e], z1s[e:] // k's, q's
+	tmp := sc.take(c.decodeTmp())
 	for it := lo; it < hi; it++ {
 		b, h := it/c.H, it%c.H
 		place := code(c.scanC, xs, b, 0)
@@ -172,41 +189,33 @@ func mlpDecode[F prog.Float](c mlpC, a *prog.Args[F], scratch []F, lo, hi int) {
 		x := xs[c.token(b, 0):]
 		q, k, v, lr := x[h*c.F:][:c.F], x[d+h*c.F:][:c.F], x[2*d+h*c.F:][:c.F], x[3*d+h]
 		gamma, beta := theta[c.OG+h*c.F:][:c.F], theta[c.OT+h*c.F:][:c.F]
+		copy(kq, k)
+		copy(kq[c.F:], q)
 		copy(z1, st.b1)
-		for i, y := range k {
-			blas.Axpy(z1, y, st.w1[i*e:(i+1)*e])
-		}
+		copy(zb1, st.b1)
+		blas.NN(z1s, kq, st.w1, 2, e, c.F, true, tmp)
+		blas.GELUSlopes(x2, d1, dd, z1)
 		copy(z2, st.b2)
-		blas.GELUSlopes(x2, d1, c1, z1)
-		for i, y := range x2 {
-			blas.Axpy(z2, y, st.w2[i*c.F:(i+1)*c.F])
-		}
+		blas.NN(z2, x2, st.w2, 1, c.F, e, true, tmp)
 		blas.InnerGrad(z2, g2, gamma, beta, v, k, c.Eps)
-		for i, d := range d1 {
-			g1[i] = blas.Dot(st.w2[i*c.F:(i+1)*c.F], g2) * d
-			blas.Axpy(gs.w2[i*c.F:(i+1)*c.F], lr*x2[i], g2)
-		}
-		for i, y := range k {
-			blas.Axpy(gs.w1[i*e:(i+1)*e], lr*y, g1)
-		}
+		blas.NT(g1, g2, st.w2, 1, e, c.F, false, tmp)
+		blas.Times(g1, g1, d1)
+		scaled(ax, k, lr)
+		blas.TN(gs.w1, ax, c.F, g1, c.F, e, 1, true, tmp)
 		blas.Axpy(gs.b1, lr, g1)
+		blas.Scale(x2, lr)
+		blas.TN(gs.w2, x2, e, g2, e, c.F, 1, true, tmp)
 		blas.Axpy(gs.b2, lr, g2)
 		rate := tokenRate(&c.scanC, tok, place)
-		for i := range z1 { // from here on the query's
-			z1[i] = st.b1[i] - rate*gs.b1[i]
-		}
-		for i, y := range q {
-			blas.Axpy(z1, y, st.w1[i*e:(i+1)*e])
-			blas.Axpy(z1, -rate*y, gs.w1[i*e:(i+1)*e])
-		}
-		for i := range zb2 {
-			zb2[i] = st.b2[i] - rate*gs.b2[i]
-		}
-		blas.GELU(x2, z1)
-		for i, y := range x2 {
-			blas.Axpy(zb2, y, st.w2[i*c.F:(i+1)*c.F])
-			blas.Axpy(zb2, -rate*y, gs.w2[i*c.F:(i+1)*c.F])
-		}
-		finish(c.scanC, out[b*d+h*c.F:][:c.F], q, zb2, gamma, beta, st.all, gs.all, rate, place)
+		blas.Axpy(zb1, -rate, gs.b1)
+		scaled(ax, q, -rate)
+		blas.NN(zb1, ax, gs.w1, 1, e, c.F, true, tmp)
+		blas.GELU(x2, zb1)
+		copy(z2, st.b2) // from here on the query's
+		blas.Axpy(z2, -rate, gs.b2)
+		blas.NN(z2, x2, st.w2, 1, c.F, e, true, tmp)
+		blas.Scale(x2, -rate)
+		blas.NN(z2, x2, gs.w2, 1, c.F, e, true, tmp)
+		finish(c.scanC, out[b*d+h*c.F:][:c.F], q, z2, gamma, beta, st.all, gs.all, rate, place)
 	}
 }

@@ -4,6 +4,9 @@ package blas
 // of a, before they use them so often; shorter sums than packDepth find all they need in the cache.
 const packRows, packColumns, packDepth = 32, 96, 64
 
+// fewest is the most rows of a product that reads b as it lies, blockRows of its rows side by side in a register.
+const fewest, blockRows = 4, 8
+
 // depth is the number of terms of k that are added up at a time: parts of about one size.
 func depth(k int) int {
 	parts := (k + deepest - 1) / deepest
@@ -55,12 +58,32 @@ func mul32(dst, a []float32, ras, cas int, b []float32, m, n, k int, acc bool, s
 	}
 }
 
-// nt32 is NT. Few rows are transposed themselves, and the product; for many b is.
+// few32 is NT of at most fewest rows, and of b blockRows at least.
+func few32(dst, a, b []float32, m, n, k int, acc bool) {
+	d, x, y := &dst[0], &a[0], &b[0]
+	switch m {
+	case 1:
+		rows1(d, x, y, n, k, acc)
+	case 2:
+		rows2(d, x, y, n, k, acc)
+	case 3:
+		rows3(d, x, y, n, k, acc)
+	case 4:
+		rows4(d, x, y, n, k, acc)
+	}
+}
+
+// nt32 is NT. For the fewest rows b is transposed in registers; few rows are transposed themselves, and the product; for
+// many b is.
 func nt32(dst, a, b []float32, m, n, k int, acc bool, scratch []float32) {
 	if !begin32(dst, m, n, k, acc) {
 		return
 	}
 	_, _ = a[m*k-1], b[n*k-1]
+	if m <= fewest && n >= blockRows {
+		few32(dst, a, b, m, n, k, acc)
+		return
+	}
 	w, kc := columns(), depth(k)
 	if turned(m, n, k) {
 		at, dt := scratch[:k*m], scratch[k*m:][:n*m]

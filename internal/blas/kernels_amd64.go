@@ -19,6 +19,26 @@ func pack(dst *float32, src *float32, lds int, m int, n int)
 //go:noescape
 func transpose8(dst *float32, ldd int, src *float32, lds int, blocks int)
 
+// rows1: dst[1,n] (+)= a[1,k] * b[n,k], b transposed, with AVX2; n is 8 or more.
+//
+//go:noescape
+func rows1(dst *float32, a *float32, b *float32, n int, k int, acc bool)
+
+// rows2: dst[2,n] (+)= a[2,k] * b[n,k], b transposed, with AVX2; n is 8 or more.
+//
+//go:noescape
+func rows2(dst *float32, a *float32, b *float32, n int, k int, acc bool)
+
+// rows3: dst[3,n] (+)= a[3,k] * b[n,k], b transposed, with AVX2; n is 8 or more.
+//
+//go:noescape
+func rows3(dst *float32, a *float32, b *float32, n int, k int, acc bool)
+
+// rows4: dst[4,n] (+)= a[4,k] * b[n,k], b transposed, with AVX2; n is 8 or more.
+//
+//go:noescape
+func rows4(dst *float32, a *float32, b *float32, n int, k int, acc bool)
+
 // add: dst += x.
 //
 //go:noescape

@@ -135,44 +135,6 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// TestChain checks that a product's element is one chain of fused multiply-adds.
-func TestChain(t *testing.T) {
-	fma := func(x, y, z float32) float32 { // the sum is exact or within a part in 2^53, rounded to odd
-		p, z64 := float64(x)*float64(y), float64(z)
-		s := p + z64
-		b := s - p
-		if e := (p - (s - b)) + (z64 - b); e != 0 && math.Float64bits(s)&1 == 0 {
-			s = math.Nextafter(s, math.Copysign(math.Inf(1), e))
-		}
-		return float32(s)
-	}
-	eachLevel(t, func(t *testing.T) {
-		if level == plain {
-			t.Skip("not fused")
-		}
-		for _, pr := range products[float32]() {
-			for _, s := range append(sizes, [3]int{130, 100, 300}, [3]int{48, 130, 600}) {
-				m, n, k := s[0], s[1], s[2]
-				r := rand.New(rand.NewPCG(uint64(m), uint64(k)))
-				a, b, dst := random[float32](r, (m+gap)*(k+gap)), random[float32](r, n*k), random[float32](r, m*n)
-				want := slices.Clone(dst)
-				ai, bi := pr.a(m, n, k), pr.b(m, n, k)
-				for i := range m {
-					for j := range n {
-						for p := range k {
-							want[i*n+j] = fma(a[ai(i, p)], b[bi(j, p)], want[i*n+j])
-						}
-					}
-				}
-				pr.do(dst, a, b, m, n, k, true, random[float32](r, pr.needed(m, n, k)))
-				if !slices.Equal(dst, want) {
-					t.Errorf("%s %v: got %v, want %v", pr.name, s, dst[:1], want[:1])
-				}
-			}
-		}
-	})
-}
-
 // TestLogistics checks SwiGLU and GELU where their values are small, and far out.
 func TestLogistics(t *testing.T) {
 	var z []float32

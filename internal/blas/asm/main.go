@@ -32,6 +32,7 @@ func main() {
 	panel()
 	pack()
 	transpose8()
+	rows()
 	vectors()
 	sums()
 	norms()
@@ -52,8 +53,34 @@ func define(name, params, doc string, body func(f *fn)) {
 	ret()
 }
 
-// maskTable are as many ones as a register pair has lanes and as many zeros.
+// maskTable are as many ones as a register of AVX2 has lanes, as many zeros, and ones again.
 var maskTable Mem
+
+// table is the address of maskTable.
+func table() Register {
+	if maskTable.Symbol.Name == "" {
+		maskTable = GLOBL("laneMask", 8|16) // read-only, without pointers
+		for i := range 24 {
+			v := I32(-1)
+			if i/8 == 1 {
+				v = 0
+			}
+			DATA(4*i, v)
+		}
+	}
+	t := GP64()
+	LEAQ(maskTable, t)
+	return t
+}
+
+// maskBehind makes AVX2's mask of all lanes but the first n, n in 0..8.
+func maskBehind(n Register) Op {
+	t, i, m := table(), GP64(), YMM()
+	MOVQ(U32(16), i)
+	SUBQ(n, i)
+	VMOVUPS(Mem{Base: t, Index: i, Scale: 4}, m)
+	return m
+}
 
 // mask makes the mask of the first n lanes of a register, n in 1..lanes; n may be more.
 func (s isa) mask(n Register) Op {
@@ -64,18 +91,7 @@ func (s isa) mask(n Register) Op {
 		KMOVW(ones, k)
 		return k
 	}
-	if maskTable.Symbol.Name == "" {
-		maskTable = GLOBL("laneMask", 8|16) // read-only, without pointers
-		for i := range 16 {
-			v := I32(0)
-			if i < 8 {
-				v = -1
-			}
-			DATA(4*i, v)
-		}
-	}
-	t, i, m := GP64(), GP64(), YMM()
-	LEAQ(maskTable, t)
+	t, i, m := table(), GP64(), YMM()
 	MOVQ(U32(8), i)
 	CMPQ(n, i)
 	CMOVQCC(i, n)
