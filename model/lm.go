@@ -153,7 +153,7 @@ func (m *LM) Trunk(r *prog.Recorder, in Tokens, how Reading) Activations {
 			}
 			h := norm(w.ffnNorm, how.store)
 			gu := op.Linears(r, how.store, h, w.gateProj, w.upProj)
-			y = op.SwiGLULinear(r, gu[0], gu[1], w.downProj, nil)
+			y = op.SwiGLULinear(r, gu[0], gu[1], w.downProj, nil) // the next norm adds it to x
 		})
 	}
 	if how.probe != nil {

@@ -318,11 +318,11 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_id) id: 
   put(z, i + 15u, j + 1u, s15_1);  // if TM > 12 and TN > 4
   put(z, i + 15u, j + 2u, s15_2);  // if TM > 12 and TN > 8
   put(z, i + 15u, j + 3u, s15_3);  // if TM > 12 and TN > 12
-  let rows = min(TM, M - i);  // no constants: unrolled it would compile for long
-  let cols = min(TN / 4u, n4 - j);
-  for (var r = 0u; r < rows; r++) {
-    for (var c = 0u; c < cols; c++) {
-      let o = (z * M + i + r) * n4 + j + c;
+  let parts = min(TM, M - i) * (TN / 4u);  // no constant that a compiler sees: unrolled it would compile for long
+  for (var p = 0u; p < parts; p++) {
+    let c = j + p % (TN / 4u);
+    if (c < n4) {
+      let o = (z * M + i + p / (TN / 4u)) * n4 + c;
       finish(o, h[o]);
     }
   }
