@@ -80,43 +80,58 @@ var (
 // SwiGLULinear records Linear of SwiGLU, (silu(gate) * up)·wᵀ, plus a tensor as large as the result where plus is not nil:
 // the second half of a block's feed-forward layer, with its residual. gate and up are two different tensors [...,I] of F32
 // or of F16, w is [O,I], plus and out are [...,O]. What is between SwiGLU and the product is not kept for the backward pass,
-// which makes it anew where it makes the gradients of gate and up, in the product that has the gradient of it.
+// which makes it anew: in float32 where it makes the gradients of gate and up, in the product that has the gradient of it.
 func SwiGLULinear(r *prog.Recorder, gate, up, w, plus *prog.Tensor) *prog.Tensor {
-	return gluLinear(r, SwiGLU, false, gate, up, w, plus)
+	return gluLinear(r, false, gate, up, w, plus)
 }
 
 // GELUGateLinear records Linear of GELUGate, (x * gelu(g))·wᵀ, as SwiGLULinear does of SwiGLU.
 func GELUGateLinear(r *prog.Recorder, x, g, w, plus *prog.Tensor) *prog.Tensor {
-	return gluLinear(r, func(r *prog.Recorder, gate, up *prog.Tensor) *prog.Tensor { return GELUGate(r, up, gate) }, true, g, x, w, plus)
+	return gluLinear(r, true, g, x, w, plus)
 }
 
-// gluLinear records Linear of act(gate) * up: where it can be in fewer steps than glu, which has its own, and Linear.
-func gluLinear(r *prog.Recorder, glu func(r *prog.Recorder, gate, up *prog.Tensor) *prog.Tensor, gelu bool, gate, up, w, plus *prog.Tensor) *prog.Tensor {
+// gluLinear records Linear of act(gate) * up.
+func gluLinear(r *prog.Recorder, gelu bool, gate, up, w, plus *prog.Tensor) *prog.Tensor {
 	bad := plus != nil && len(w.Shape()) == 2 && plus.Len() != gate.Len()/gate.Dim(-1)*w.Dim(0)
 	if len(w.Shape()) != 2 || gate.Dim(-1) != w.Dim(1) || gate.Len() != up.Len() || bad {
 		r.Failf("op: Linear of gate %v and up %v: weight %v, plus %v, want two tensors alike, [out %d] and one element for each of the result",
 			gate, up, w, plus, gate.Dim(-1))
 	}
-	if !fuses(r, w) || gate.DType() != prog.F32 {
-		return LinearPlus(r, glu(r, gate, up), w, plus)
+	name, fwd, bwd, first, second := "swiglu", swigluFwdK, swigluBwdK, gate, up
+	if gelu {
+		name, fwd, bwd, first, second = "gelu_gate", geluGateFwdK, geluGateBwdK, up, gate
 	}
-	rows := gate.Rows()
+	weight := w
+	fused := fuses(r, w) && gate.DType() == prog.F32
+	switch half := r.Half(w); {
+	case fused:
+	case fusing && half != nil && gate.DType() == prog.F16:
+		if plus != nil {
+			return Add(r, plus, gluLinear(r, gelu, gate, up, w, nil)).Reshape(outShape(gate, w)...)
+		}
+		if weight, fwd, bwd = half, swigluFwdHalfK, swigluBwdHalfK; gelu {
+			fwd, bwd = geluGateFwdHalfK, geluGateBwdHalfK
+		}
+	case gelu:
+		return LinearPlus(r, GELUGate(r, up, gate), w, plus)
+	default:
+		return LinearPlus(r, SwiGLU(r, gate, up), w, plus)
+	}
+	rows, elems := gate.Rows(), elemC{gate.Len()}
 	c := product(1, rows.Dim(0), w.Dim(0), w.Dim(1))
-	name := "swiglu"
-	if gelu {
-		name = "gelu_gate"
-	}
-	h, again := r.Temp(name, rows.Shape()...), r.Temp(name+".again", rows.Shape()...)
-	if gelu {
-		geluGateFwdK.Dispatch(r, elemC{h.Len()}, up, gate, h)
-	} else {
-		swigluFwdK.Dispatch(r, elemC{h.Len()}, gate, up, h)
-	}
+	h, again := r.TempOf(gate.DType(), name, rows.Shape()...), r.TempOf(gate.DType(), name+".again", rows.Shape()...)
+	fwd.Dispatch(r, elems, first, second, h)
 	out := r.Temp("linear", c.M, c.N)
-	matmulPlus(r, c, h, w, plus, out)
+	matmulPlus(r, c, h, weight, plus, out)
 	r.Tape(func() {
-		dout := r.Grad(out)
-		matmulNNGLUBwdK.Dispatch(r, gluC{product(1, c.M, c.K, c.N), gelu}, dout, w, gate, up, r.Grad(gate), r.Grad(up), again)
+		dout, dh := r.Grad(out), product(1, c.M, c.K, c.N)
+		if fused {
+			matmulNNGLUBwdK.Dispatch(r, gluC{dh, gelu}, dout, w, gate, up, r.Grad(gate), r.Grad(up), again)
+		} else {
+			matmul(r, dh, dout, weight, r.Grad(h), false, false)
+			bwd.Dispatch(r, elems, first, second, r.Grad(h), r.Grad(first), r.Grad(second))
+			fwd.Dispatch(r, elems, first, second, again)
+		}
 		if r.WantsGrad(w) {
 			matmul(r, product(1, c.N, c.K, c.M), dout, again, r.Grad(w), true, false)
 		}
