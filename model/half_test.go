@@ -2,8 +2,8 @@ package model_test
 
 import (
 	"math"
-	"slices"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"innerloop/gpu/gputest"

@@ -30,6 +30,11 @@ func fusedUses(n, i, o int) []fusedCase {
 			y = op.LinearPlus(r, op.Product(r, gate, up, in[0]), in[2], y)
 			return op.Add(r, y, plus)
 		}},
+		fusedCase{"in float16", wide, func(r *prog.Recorder, in []*prog.Tensor) *prog.Tensor {
+			op.HalfWeights(r, in[2].Arena().Span("weights", in[2], in[2]))
+			gate, up := op.Half(r, in[0]), op.Half(r, in[1])
+			return op.GELUGateLinear(r, gate, up, in[2], op.SwiGLULinear(r, gate, up, in[2], in[3]))
+		}},
 		fusedCase{"joined", [][]int{{n, o}, {i, o}, {i, o}, {o, i}}, func(r *prog.Recorder, in []*prog.Tensor) *prog.Tensor {
 			gu := op.Linears(r, prog.F32, in[0], in[1], in[2])
 			return op.SwiGLULinear(r, gu[0], gu[1], in[3], in[0])
