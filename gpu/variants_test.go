@@ -93,7 +93,9 @@ func newProduct(t *testing.T, fuse string, form [2]bool, batch, m, n, k int) pro
 		t.Fatal(err)
 	}
 	w.p = p
-	w.step = slices.IndexFunc(p.Steps, func(s prog.Step) bool { return fuse != "swiglu" && fuse != "gelu" || s.Kernel.Name == "matmul_nn_glu_bwd" })
+	w.step = slices.IndexFunc(p.Steps, func(s prog.Step) bool {
+		return fuse != "swiglu" && fuse != "gelu" || s.Kernel.Name == "matmul_nn_glu_bwd"
+	})
 	rnd := rand.New(rand.NewPCG(uint64(m), uint64(n)))
 	for _, x := range w.ins {
 		v := make([]float32, x.Len())
