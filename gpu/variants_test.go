@@ -34,37 +34,75 @@ func tunings(t *testing.T, dev *gpu.Device, fn func(t *testing.T)) {
 	}
 }
 
-// product is out = a·b with its inputs.
+// product is a product, of its kernel's step in a program, with its inputs.
 type product struct {
 	p    *prog.Program
-	x, y *prog.Tensor
-	out  *prog.Tensor
-	a, b []float32
+	step int
+	ins  []*prog.Tensor
+	vals [][]float32
+	out  *prog.Tensor // kept, or an arena's
 }
 
-// newProduct records a batch of products of [m,k] and [k,n], transposed as form says, with random inputs.
-func newProduct(t *testing.T, form [2]bool, batch, m, n, k int) product {
+// newProduct records a batch of products of [m,k] and [k,n], transposed as form says, or one that does what fuse says, with
+// random inputs.
+func newProduct(t *testing.T, fuse string, form [2]bool, batch, m, n, k int) product {
 	shape := func(rows, cols int, trans bool) []int {
 		if trans {
 			rows, cols = cols, rows
 		}
+		if fuse != "" {
+			return []int{rows, cols}
+		}
 		return []int{batch, rows, cols}
 	}
-	arena := prog.NewArena("in")
-	w := product{x: arena.Add("a", prog.F32, shape(m, k, form[0])...), y: arena.Add("b", prog.F32, shape(k, n, form[1])...)}
-	p, err := prog.Record(fmt.Sprint(form, batch, m, n, k), func(r *prog.Recorder) {
-		w.out = r.Keep(op.MatMul(r, w.x, w.y, form[0], form[1]))
+	arena, seeds := prog.NewArena("in"), prog.NewArena("seeds")
+	grads := arena // until it is one
+	var w product
+	in := func(shape ...int) *prog.Tensor {
+		x := arena.Add(fmt.Sprint(len(w.ins)), prog.F32, shape...)
+		w.ins = append(w.ins, x)
+		return x
+	}
+	a, b := in(shape(m, k, form[0])...), in(shape(k, n, form[1])...)
+	p, err := prog.Record(fmt.Sprint(fuse, form, batch, m, n, k), func(r *prog.Recorder) {
+		switch fuse {
+		case "":
+			w.out = r.Keep(op.MatMul(r, a, b, form[0], form[1]))
+		case "bias":
+			w.out = r.Keep(op.LinearBias(r, a, b, in(n)))
+		case "residual":
+			w.out = r.Keep(op.LinearPlus(r, a, b, in(m, n)))
+		default: // a is the gradient of what gate and up make
+			gate, up := in(m, n), in(m, n)
+			grads = arena.Mirror("grad")
+			arena.WithGrad(grads)
+			layer := op.SwiGLULinear
+			if fuse == "gelu" {
+				layer = op.GELUGateLinear
+			}
+			r.SetGrad(layer(r, gate, up, b, nil), seeds.Add("seed", prog.F32, m, k))
+			w.ins[0] = seeds.Lookup("seed")
+			r.Backward()
+			w.out = grads.In(gate)
+			if fuse == "gelu" {
+				w.out = grads.In(up)
+			}
+		}
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.p = p
+	w.step = slices.IndexFunc(p.Steps, func(s prog.Step) bool {
+		return fuse != "swiglu" && fuse != "gelu" || s.Kernel.Name == "matmul_nn_glu_bwd"
+	})
 	rnd := rand.New(rand.NewPCG(uint64(m), uint64(n)))
-	w.a, w.b = make([]float32, w.x.Len()), make([]float32, w.y.Len())
-	for _, v := range [][]float32{w.a, w.b} {
+	for _, x := range w.ins {
+		v := make([]float32, x.Len())
 		for i := range v {
 			v[i] = float32(rnd.NormFloat64())
 		}
+		w.vals = append(w.vals, v)
 	}
 	return w
 }
@@ -76,25 +114,41 @@ func (w product) run(t *testing.T, ex prog.Executor) []float32 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ex.Free(w.x.Arena())
 	defer run.Close()
-	out := make([]float32, w.out.Len())
-	for _, err := range []error{ex.Write(w.x, w.a), ex.Write(w.y, w.b), run.Run(), run.Read(w.out, out)} {
-		if err != nil {
+	for i, x := range w.ins {
+		defer ex.Free(x.Arena())
+		if err := ex.Write(x, w.vals[i]); err != nil {
 			t.Fatal(err)
 		}
+	}
+	out := make([]float32, w.out.Len())
+	if err := run.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if w.out.Arena() != nil {
+		defer ex.Free(w.out.Arena())
+		err = ex.Read(w.out, out)
+	} else {
+		err = run.Read(w.out, out)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 	return out
 }
 
 // products are batch, m, n and k of shapes at the edges of tiles and inside them, with the form.
 var products = []struct {
+	fuse string
 	form [2]bool
 	dims [4]int
 }{
-	{[2]bool{false, false}, [4]int{1, 67, 132, 36}}, {[2]bool{false, false}, [4]int{2, 130, 260, 20}}, {[2]bool{false, false}, [4]int{1, 5, 8, 300}},
-	{[2]bool{false, true}, [4]int{1, 67, 132, 36}}, {[2]bool{false, true}, [4]int{2, 130, 260, 20}}, {[2]bool{false, true}, [4]int{1, 5, 8, 300}},
-	{[2]bool{true, false}, [4]int{1, 68, 132, 35}}, {[2]bool{true, false}, [4]int{2, 132, 260, 20}}, {[2]bool{true, false}, [4]int{1, 4, 8, 301}},
+	{"", [2]bool{false, false}, [4]int{1, 67, 132, 36}}, {"", [2]bool{false, false}, [4]int{2, 130, 260, 20}}, {"", [2]bool{false, false}, [4]int{1, 5, 8, 300}},
+	{"", [2]bool{false, true}, [4]int{1, 67, 132, 36}}, {"", [2]bool{false, true}, [4]int{2, 130, 260, 20}}, {"", [2]bool{false, true}, [4]int{1, 5, 8, 300}},
+	{"", [2]bool{true, false}, [4]int{1, 68, 132, 35}}, {"", [2]bool{true, false}, [4]int{2, 132, 260, 20}}, {"", [2]bool{true, false}, [4]int{1, 4, 8, 301}},
+
+	{"gelu", [2]bool{false, false}, [4]int{1, 67, 132, 36}}, {"swiglu", [2]bool{false, false}, [4]int{1, 130, 260, 20}}, {"swiglu", [2]bool{false, false}, [4]int{1, 5, 8, 300}},
+	{"bias", [2]bool{false, true}, [4]int{1, 67, 132, 36}}, {"residual", [2]bool{false, true}, [4]int{1, 130, 260, 20}}, {"bias", [2]bool{false, true}, [4]int{1, 5, 8, 300}},
 }
 
 // Every variant of a product gives the same bits on a device, those of its first, and they are right. So a trial cannot
@@ -109,9 +163,9 @@ func TestVariantsAgree(t *testing.T) {
 			if runtime.GOOS == "js" && i%3 != 1 {
 				continue
 			}
-			w := newProduct(t, c.form, c.dims[0], c.dims[1], c.dims[2], c.dims[3])
+			w := newProduct(t, c.fuse, c.form, c.dims[0], c.dims[1], c.dims[2], c.dims[3])
 			want := w.run(t, oracle)
-			st := w.p.Steps[0]
+			st := w.p.Steps[w.step]
 			var first []float32
 			for i, v := range st.Kernel.Variants(st.C, dev.Info().Traits) {
 				undo := dev.SetVariant(i)

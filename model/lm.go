@@ -158,8 +158,7 @@ func (m *LM) Trunk(r *prog.Recorder, in Tokens, how Reading) Activations {
 			}
 			h := norm(w.ffnNorm, how.store)
 			gu := op.Linears(r, how.store, h, w.gateProj, w.upProj)
-			h = op.SwiGLU(r, gu[0], gu[1])
-			y = op.Linear(r, h, w.downProj)
+			y = op.SwiGLULinear(r, gu[0], gu[1], w.downProj, nil) // the next norm adds it to x
 		})
 	}
 	if how.probe != nil {
@@ -226,7 +225,9 @@ func (m *LM) tttLayer(r *prog.Recorder, w *layerParams, pos, x *prog.Tensor, mem
 		g = op.LinearTo(r, how.store, x.Reshape(b*l, d), w.g)
 	}
 	if c.UseGate {
-		y = op.GELUGate(r, y, g)
+		y = op.GELUGateLinear(r, y, g, w.o, nil)
+	} else {
+		y = op.Linear(r, y, w.o)
 	}
-	return op.Linear(r, y, w.o).Reshape(b, l, d)
+	return y.Reshape(b, l, d)
 }

@@ -1,8 +1,6 @@
 package op
 
 import (
-	"slices"
-
 	"innerloop/internal/blas"
 	"innerloop/prog"
 )
@@ -45,24 +43,20 @@ func LinearBias(r *prog.Recorder, x, w, b *prog.Tensor) *prog.Tensor {
 	rows := x.Rows()
 	c := product(1, rows.Dim(0), w.Dim(0), w.Dim(1))
 	out := r.Temp("linear", c.M, c.N)
-	// The product adds to rows that are the bias already: the sum costs no pass of its own.
-	biasFwdK.Dispatch(r, rowsC{c.M, c.N}, b, out)
-	matmul(r, c, rows, weight, out, false, true)
+	if fuses(r, w) {
+		matmulNTAddK.Dispatch(r, addC{c, true}, rows, w, b, out)
+	} else { // the product adds to rows that are the bias already
+		biasFwdK.Dispatch(r, rowsC{c.M, c.N}, b, out)
+		matmul(r, c, rows, weight, out, false, true)
+	}
 	r.Tape(func() {
 		dout := r.Grad(out)
-		if r.WantsGrad(x) {
-			matmul(r, product(1, c.M, c.K, c.N), dout, weight, r.Grad(rows), false, false)
-		}
-		if r.WantsGrad(w) {
-			matmul(r, product(1, c.N, c.K, c.M), dout, rows, r.Grad(w), true, false)
-		}
+		linearBwd(r, c, rows, w, weight, dout)
 		if r.WantsGrad(b) {
 			biasBwdK.Dispatch(r, rowsC{c.M, c.N}, dout, r.Grad(b))
 		}
 	}, out)
-	shape := slices.Clone(x.Shape())
-	shape[len(shape)-1] = c.N
-	return out.Reshape(shape...)
+	return out.Reshape(outShape(x, w)...)
 }
 
 func biasFwd[F prog.Float](c rowsC, a *prog.Args[F], _ []F, lo, hi int) {

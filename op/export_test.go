@@ -8,3 +8,9 @@ var (
 
 // LinearXent is linearXent, for tests of small tiles.
 var LinearXent = linearXent
+
+// Separate makes products do nothing else until the returned function is called.
+func Separate() (undo func()) {
+	fusing = false
+	return func() { fusing = true }
+}

@@ -3,6 +3,7 @@ package op
 import (
 	"math/rand/v2"
 
+	"innerloop/internal/blas"
 	"innerloop/prog"
 )
 
@@ -21,17 +22,18 @@ var (
 		Fill:   func(_ elemC, r *rand.Rand, a *prog.Args[float64]) { fillWide(r, a.F[1]) },
 	})
 	geluGateBwdK = define(prog.Spec[elemC]{
-		Name:   "gelu_gate_bwd",
-		Binds:  []prog.Binding{prog.In("x"), prog.In("g"), prog.In("dout"), prog.Acc("dx"), prog.Acc("dg")},
-		Lens:   elemLens(5),
-		Items:  elemItems,
-		Flops:  func(c elemC) float64 { return 20 * float64(c.N) },
-		Grid:   elemGrid,
-		Tune:   elemTune[elemC],
-		F32:    geluGateBwd[float32],
-		F64:    geluGateBwd[float64],
-		Sample: sampleElem,
-		Fill:   func(_ elemC, r *rand.Rand, a *prog.Args[float64]) { fillWide(r, a.F[1]) },
+		Name:    "gelu_gate_bwd",
+		Binds:   []prog.Binding{prog.In("x"), prog.In("g"), prog.In("dout"), prog.Acc("dx"), prog.Acc("dg")},
+		Lens:    elemLens(5),
+		Items:   elemItems,
+		Scratch: func(elemC) int { return geluScratch },
+		Flops:   func(c elemC) float64 { return 20 * float64(c.N) },
+		Grid:    elemGrid,
+		Tune:    elemTune[elemC],
+		F32:     geluGateBwd[float32],
+		F64:     geluGateBwd[float64],
+		Sample:  sampleElem,
+		Fill:    func(_ elemC, r *rand.Rand, a *prog.Args[float64]) { fillWide(r, a.F[1]) },
 	})
 )
 
@@ -52,29 +54,38 @@ func GELUGate(r *prog.Recorder, x, g *prog.Tensor) *prog.Tensor {
 	return out
 }
 
-// geluGateValue returns the tanh form of GELU at z and its derivative, by (1+tanh(u))/2 = logistic(2u). Beyond 30 the
-// logistic is 0 or 1 in either precision, and the cube of what is clamped there cannot overflow.
-func geluGateValue[F prog.Float](z F) (y, dy F) {
-	const k = 1.5957691216057308 // 2*sqrt(2/pi)
-	b := max(-30, min(30, z))
-	s, ds := logistic(k * (b + 0.044715*b*b*b))
-	return z * s, s + z*ds*k*(1+3*0.044715*b*b)
-}
+// geluScratch is how much memory geluGateBack and geluGateGrad want: the values and two derivatives of some elements.
+const geluScratch = 3 * 1024
 
 func geluGateFwd[F prog.Float](_ elemC, a *prog.Args[F], _ []F, lo, hi int) {
 	x, g, out := a.F[0][lo:hi], a.F[1][lo:hi], a.F[2][lo:hi]
-	for i, z := range g {
-		y, _ := geluGateValue(z)
-		out[i] = x[i] * y
-	}
+	blas.GELU(out, g)
+	blas.Times(out, out, x)
 }
 
-func geluGateBwd[F prog.Float](_ elemC, a *prog.Args[F], _ []F, lo, hi int) {
-	x, g, dout := a.F[0][lo:hi], a.F[1][lo:hi], a.F[2][lo:hi]
-	dx, dg := a.F[3][lo:hi], a.F[4][lo:hi]
-	for i, z := range g {
-		y, dy := geluGateValue(z)
-		dx[i] += dout[i] * y
-		dg[i] += dout[i] * x[i] * dy
+func geluGateBwd[F prog.Float](_ elemC, a *prog.Args[F], scratch []F, lo, hi int) {
+	geluGateGrad(a.F[3][lo:hi], a.F[4][lo:hi], a.F[0][lo:hi], a.F[1][lo:hi], a.F[2][lo:hi], nil, scratch)
+}
+
+// geluGateBack is geluGateGrad that finds the gradient in h, and leaves x * gelu(g) there.
+func geluGateBack[F prog.Float](dx, dg, x, g, h, scratch []F) {
+	geluGateGrad(dx, dg, x, g, h, h, scratch)
+}
+
+// geluGateGrad adds the gradients of x * gelu(g) to dx and dg, given dout, and then sets out, if it is not nil, to the
+// product; out may be dout.
+func geluGateGrad[F prog.Float](dx, dg, x, g, dout, out, scratch []F) {
+	for n := len(g); n > 0; n = len(g) {
+		n = min(n, geluScratch/3)
+		y, d, t := scratch[:n], scratch[n:][:n], scratch[2*n:][:n]
+		blas.GELUSlopes(y, d, t, g[:n])
+		blas.AddTimes(dx[:n], dout[:n], y)
+		blas.Times(t, dout[:n], x[:n])
+		blas.AddTimes(dg[:n], t, d)
+		if out != nil {
+			blas.Times(out[:n], x[:n], y)
+			out = out[n:]
+		}
+		dx, dg, x, g, dout = dx[n:], dg[n:], x[n:], g[n:], dout[n:]
 	}
 }

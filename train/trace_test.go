@@ -158,8 +158,8 @@ func TestTrace(t *testing.T) {
 			"gradient", nil,
 			both(param(mlp+"gate_proj.weight", all(0)), param(mlp+"up_proj.weight", func(_ int, old float32) float32 { return 1e20 * old }),
 				param(mlp+"down_proj.weight", func(_ int, old float32) float32 { return 1e25 * old })),
-			Origin{Micro: 0, Layer: 1, Backward: true, Operation: "swiglu_bwd", Tensor: "gradient of layers.1.linear"},
-			"(micro-batch 0, layer 1, backward)", "dout = gradient of layers.1.swiglu ",
+			Origin{Micro: 0, Layer: 1, Backward: true, Operation: "matmul_nn_glu_bwd", Tensor: "gradient of layers.1.linear"},
+			"(micro-batch 0, layer 1, backward)", ": 0 there; 0 to 0, largest [0,0,0]; begins 0 0 0 0 0 0\nread       up = layers.1.linear#",
 		},
 		{
 			"norm of gradients", nil,

@@ -92,9 +92,8 @@ func newLM() (*lm, error) {
 func (w lmBlock) record(r *prog.Recorder, x *prog.Tensor) *prog.Tensor {
 	h := op.RMSNorm(r, x, w.norm, lmEps)
 	h = op.Product(r, op.Linear(r, h, w.a), op.Linear(r, h, w.b), op.Linear(r, h, w.c))
-	x = op.Add(r, x, op.Linear(r, h, w.out))
-	h = op.SwiGLU(r, op.Linear(r, x, w.gate), op.Linear(r, x, w.up))
-	return op.Add(r, x, op.Linear(r, h, w.down))
+	x = op.LinearPlus(r, h, w.out, x)
+	return op.SwiGLULinear(r, op.Linear(r, x, w.gate), op.Linear(r, x, w.up), w.down, x)
 }
 
 // count is the number of parameters.

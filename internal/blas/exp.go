@@ -110,6 +110,16 @@ func SwiGLUGrad[F Float](dgate, dup, gate, up, dout []F) {
 	}
 }
 
+// SwiGLUBack is SwiGLUGrad that finds dst's gradient in h, and leaves there what SwiGLU makes.
+func SwiGLUBack[F Float](dgate, dup, gate, up, h []F) {
+	if n := len(gate); assembly && fast[F]() && n > 0 {
+		swigluBack(f32(dgate, n), f32(dup, n), f32(gate, n), f32(up, n), f32(h, n), n)
+		return
+	}
+	SwiGLUGrad(dgate, dup, gate, up, h)
+	SwiGLU(h, gate, up)
+}
+
 // The tanh form of GELU, as PyTorch's approximate="tanh": z (1 + tanh u)/2 = z s with s = logistic(2u),
 // u = a (z + b z³), a = sqrt(2/pi), b = 0.044715. Beyond geluFlat it has no curvature, and u is not needed.
 const (

@@ -94,6 +94,11 @@ func swiglu(dst *float32, gate *float32, up *float32, n int)
 //go:noescape
 func swigluGrad(dgate *float32, dup *float32, gate *float32, up *float32, dout *float32, n int)
 
+// swigluBack: the gradients of swiglu, added, given h's, which becomes gate * logistic(gate) * up.
+//
+//go:noescape
+func swigluBack(dgate *float32, dup *float32, gate *float32, up *float32, h *float32, n int)
+
 // gelu: y = gelu(z).
 //
 //go:noescape

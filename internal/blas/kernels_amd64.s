@@ -7982,6 +7982,333 @@ end1_avx2:
 	VZEROUPPER
 	RET
 
+// func swigluBack(dgate *float32, dup *float32, gate *float32, up *float32, h *float32, n int)
+// Requires: AVX, AVX2, AVX512DQ, AVX512F, BMI2, CMOV, FMA3
+TEXT ·swigluBack(SB), NOSPLIT, $0-48
+	CMPB ·level+0(SB), $0x02
+	JNE  avx2
+	MOVQ dgate+0(FP), AX
+	MOVQ dup+8(FP), CX
+	MOVQ gate+16(FP), DX
+	MOVQ up+24(FP), BX
+	MOVQ h+32(FP), SI
+	XORQ DI, DI
+	MOVQ n+40(FP), R8
+	ANDQ $-16, R8
+	JE   rest1_avx512
+
+loop1_avx512:
+	VMOVUPS      (DX)(DI*4), Z0
+	VMOVUPS      (SI)(DI*4), Z1
+	VMOVUPS      (BX)(DI*4), Z2
+	VORPS        c80000000<>+0(SB), Z0, Z3
+	VMOVUPS      cc2b00000<>+0(SB), Z4
+	VMAXPS       Z3, Z4, Z3
+	VXORPS       Z4, Z4, Z4
+	VMINPS       Z3, Z4, Z3
+	VMOVUPS      c4b400000<>+0(SB), Z4
+	VFMADD231PS  c3fb8aa3b<>+0(SB), Z3, Z4
+	VSUBPS       c4b400000<>+0(SB), Z4, Z7
+	VFNMADD231PS c3f318000<>+0(SB), Z7, Z3
+	VFNMADD231PS cb95e8083<>+0(SB), Z7, Z3
+	VMOVUPS      c39506967<>+0(SB), Z7
+	VFMADD213PS  c3ab743ce<>+0(SB), Z3, Z7
+	VFMADD213PS  c3c088908<>+0(SB), Z3, Z7
+	VFMADD213PS  c3d2aa9c1<>+0(SB), Z3, Z7
+	VFMADD213PS  c3e2aaaaa<>+0(SB), Z3, Z7
+	VFMADD213PS  c3f000000<>+0(SB), Z3, Z7
+	VMULPS       Z3, Z3, Z8
+	VFMADD231PS  Z8, Z7, Z3
+	VADDPS       c3f800000<>+0(SB), Z3, Z3
+	VPSLLD       $0x17, Z4, Z4
+	VPADDD       c3f800000<>+0(SB), Z4, Z4
+	VMULPS       Z4, Z3, Z3
+	VMOVUPS      c3f800000<>+0(SB), Z4
+	VADDPS       Z4, Z3, Z7
+	VDIVPS       Z7, Z4, Z4
+	VMULPS       Z4, Z3, Z3
+	VPMOVD2M     Z0, K1
+	VBLENDMPS    Z3, Z4, K1, Z5
+	VMULPS       Z4, Z3, Z3
+	VMULPS       Z5, Z0, Z4
+	VMOVUPS      (CX)(DI*4), Z7
+	VFMADD231PS  Z4, Z1, Z7
+	VMOVUPS      Z7, (CX)(DI*4)
+	VFMADD231PS  Z3, Z0, Z5
+	VMOVUPS      (AX)(DI*4), Z0
+	VMULPS       Z2, Z1, Z1
+	VFMADD231PS  Z5, Z1, Z0
+	VMOVUPS      Z0, (AX)(DI*4)
+	VMULPS       Z2, Z4, Z0
+	VMOVUPS      Z0, (SI)(DI*4)
+	ADDQ         $+16, DI
+	CMPQ         DI, R8
+	JL           loop1_avx512
+
+rest1_avx512:
+	MOVQ         n+40(FP), R8
+	SUBQ         DI, R8
+	JE           end1_avx512
+	MOVL         $0x0000ffff, R9
+	BZHIL        R8, R9, R9
+	KMOVW        R9, K1
+	VMOVUPS.Z    (DX)(DI*4), K1, Z0
+	VMOVUPS.Z    (SI)(DI*4), K1, Z1
+	VMOVUPS.Z    (BX)(DI*4), K1, Z2
+	VORPS        c80000000<>+0(SB), Z0, Z3
+	VMOVUPS      cc2b00000<>+0(SB), Z4
+	VMAXPS       Z3, Z4, Z3
+	VXORPS       Z4, Z4, Z4
+	VMINPS       Z3, Z4, Z3
+	VMOVUPS      c4b400000<>+0(SB), Z4
+	VFMADD231PS  c3fb8aa3b<>+0(SB), Z3, Z4
+	VSUBPS       c4b400000<>+0(SB), Z4, Z5
+	VFNMADD231PS c3f318000<>+0(SB), Z5, Z3
+	VFNMADD231PS cb95e8083<>+0(SB), Z5, Z3
+	VMOVUPS      c39506967<>+0(SB), Z5
+	VFMADD213PS  c3ab743ce<>+0(SB), Z3, Z5
+	VFMADD213PS  c3c088908<>+0(SB), Z3, Z5
+	VFMADD213PS  c3d2aa9c1<>+0(SB), Z3, Z5
+	VFMADD213PS  c3e2aaaaa<>+0(SB), Z3, Z5
+	VFMADD213PS  c3f000000<>+0(SB), Z3, Z5
+	VMULPS       Z3, Z3, Z7
+	VFMADD231PS  Z7, Z5, Z3
+	VADDPS       c3f800000<>+0(SB), Z3, Z3
+	VPSLLD       $0x17, Z4, Z4
+	VPADDD       c3f800000<>+0(SB), Z4, Z4
+	VMULPS       Z4, Z3, Z3
+	VMOVUPS      c3f800000<>+0(SB), Z4
+	VADDPS       Z4, Z3, Z5
+	VDIVPS       Z5, Z4, Z4
+	VMULPS       Z4, Z3, Z3
+	VPMOVD2M     Z0, K2
+	VBLENDMPS    Z3, Z4, K2, Z6
+	VMULPS       Z4, Z3, Z3
+	VMULPS       Z6, Z0, Z4
+	VMOVUPS.Z    (CX)(DI*4), K1, Z5
+	VFMADD231PS  Z4, Z1, Z5
+	VMOVUPS      Z5, K1, (CX)(DI*4)
+	VFMADD231PS  Z3, Z0, Z6
+	VMOVUPS.Z    (AX)(DI*4), K1, Z0
+	VMULPS       Z2, Z1, Z1
+	VFMADD231PS  Z6, Z1, Z0
+	VMOVUPS      Z0, K1, (AX)(DI*4)
+	VMULPS       Z2, Z4, Z0
+	VMOVUPS      Z0, K1, (SI)(DI*4)
+
+end1_avx512:
+	VZEROUPPER
+	RET
+
+avx2:
+	MOVQ dgate+0(FP), AX
+	MOVQ dup+8(FP), CX
+	MOVQ gate+16(FP), DX
+	MOVQ up+24(FP), BX
+	MOVQ h+32(FP), SI
+	XORQ DI, DI
+	MOVQ n+40(FP), R8
+	ANDQ $-16, R8
+	JE   rest1_avx2
+
+loop1_avx2:
+	VMOVUPS      (DX)(DI*4), Y0
+	VMOVUPS      (SI)(DI*4), Y1
+	VMOVUPS      (BX)(DI*4), Y2
+	VORPS        c80000000<>+0(SB), Y0, Y3
+	VMOVUPS      cc2b00000<>+0(SB), Y4
+	VMAXPS       Y3, Y4, Y3
+	VXORPS       Y4, Y4, Y4
+	VMINPS       Y3, Y4, Y3
+	VMOVUPS      c4b400000<>+0(SB), Y4
+	VFMADD231PS  c3fb8aa3b<>+0(SB), Y3, Y4
+	VSUBPS       c4b400000<>+0(SB), Y4, Y5
+	VFNMADD231PS c3f318000<>+0(SB), Y5, Y3
+	VFNMADD231PS cb95e8083<>+0(SB), Y5, Y3
+	VMOVUPS      c39506967<>+0(SB), Y5
+	VFMADD213PS  c3ab743ce<>+0(SB), Y3, Y5
+	VFMADD213PS  c3c088908<>+0(SB), Y3, Y5
+	VFMADD213PS  c3d2aa9c1<>+0(SB), Y3, Y5
+	VFMADD213PS  c3e2aaaaa<>+0(SB), Y3, Y5
+	VFMADD213PS  c3f000000<>+0(SB), Y3, Y5
+	VMULPS       Y3, Y3, Y6
+	VFMADD231PS  Y6, Y5, Y3
+	VADDPS       c3f800000<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y4, Y4
+	VPADDD       c3f800000<>+0(SB), Y4, Y4
+	VMULPS       Y4, Y3, Y3
+	VMOVUPS      c3f800000<>+0(SB), Y4
+	VADDPS       Y4, Y3, Y5
+	VDIVPS       Y5, Y4, Y4
+	VMULPS       Y4, Y3, Y3
+	VBLENDVPS    Y0, Y3, Y4, Y5
+	VMULPS       Y4, Y3, Y3
+	VMULPS       Y5, Y0, Y4
+	VMOVUPS      (CX)(DI*4), Y6
+	VFMADD231PS  Y4, Y1, Y6
+	VMOVUPS      Y6, (CX)(DI*4)
+	VFMADD231PS  Y3, Y0, Y5
+	VMOVUPS      (AX)(DI*4), Y0
+	VMULPS       Y2, Y1, Y1
+	VFMADD231PS  Y5, Y1, Y0
+	VMOVUPS      Y0, (AX)(DI*4)
+	VMULPS       Y2, Y4, Y0
+	VMOVUPS      Y0, (SI)(DI*4)
+	VMOVUPS      32(DX)(DI*4), Y0
+	VMOVUPS      32(SI)(DI*4), Y1
+	VMOVUPS      32(BX)(DI*4), Y2
+	VORPS        c80000000<>+0(SB), Y0, Y3
+	VMOVUPS      cc2b00000<>+0(SB), Y4
+	VMAXPS       Y3, Y4, Y3
+	VXORPS       Y4, Y4, Y4
+	VMINPS       Y3, Y4, Y3
+	VMOVUPS      c4b400000<>+0(SB), Y4
+	VFMADD231PS  c3fb8aa3b<>+0(SB), Y3, Y4
+	VSUBPS       c4b400000<>+0(SB), Y4, Y5
+	VFNMADD231PS c3f318000<>+0(SB), Y5, Y3
+	VFNMADD231PS cb95e8083<>+0(SB), Y5, Y3
+	VMOVUPS      c39506967<>+0(SB), Y5
+	VFMADD213PS  c3ab743ce<>+0(SB), Y3, Y5
+	VFMADD213PS  c3c088908<>+0(SB), Y3, Y5
+	VFMADD213PS  c3d2aa9c1<>+0(SB), Y3, Y5
+	VFMADD213PS  c3e2aaaaa<>+0(SB), Y3, Y5
+	VFMADD213PS  c3f000000<>+0(SB), Y3, Y5
+	VMULPS       Y3, Y3, Y6
+	VFMADD231PS  Y6, Y5, Y3
+	VADDPS       c3f800000<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y4, Y4
+	VPADDD       c3f800000<>+0(SB), Y4, Y4
+	VMULPS       Y4, Y3, Y3
+	VMOVUPS      c3f800000<>+0(SB), Y4
+	VADDPS       Y4, Y3, Y5
+	VDIVPS       Y5, Y4, Y4
+	VMULPS       Y4, Y3, Y3
+	VBLENDVPS    Y0, Y3, Y4, Y5
+	VMULPS       Y4, Y3, Y3
+	VMULPS       Y5, Y0, Y4
+	VMOVUPS      32(CX)(DI*4), Y6
+	VFMADD231PS  Y4, Y1, Y6
+	VMOVUPS      Y6, 32(CX)(DI*4)
+	VFMADD231PS  Y3, Y0, Y5
+	VMOVUPS      32(AX)(DI*4), Y0
+	VMULPS       Y2, Y1, Y1
+	VFMADD231PS  Y5, Y1, Y0
+	VMOVUPS      Y0, 32(AX)(DI*4)
+	VMULPS       Y2, Y4, Y0
+	VMOVUPS      Y0, 32(SI)(DI*4)
+	ADDQ         $+16, DI
+	CMPQ         DI, R8
+	JL           loop1_avx2
+
+rest1_avx2:
+	MOVQ         n+40(FP), R8
+	SUBQ         DI, R8
+	JE           end1_avx2
+	MOVQ         R8, R9
+	LEAQ         laneMask<>+0(SB), R10
+	MOVQ         $0x00000008, R11
+	CMPQ         R9, R11
+	CMOVQCC      R11, R9
+	SUBQ         R9, R11
+	VMOVUPS      (R10)(R11*4), Y0
+	VMASKMOVPS   (DX)(DI*4), Y0, Y1
+	VMASKMOVPS   (SI)(DI*4), Y0, Y2
+	VMASKMOVPS   (BX)(DI*4), Y0, Y3
+	VORPS        c80000000<>+0(SB), Y1, Y4
+	VMOVUPS      cc2b00000<>+0(SB), Y5
+	VMAXPS       Y4, Y5, Y4
+	VXORPS       Y5, Y5, Y5
+	VMINPS       Y4, Y5, Y4
+	VMOVUPS      c4b400000<>+0(SB), Y5
+	VFMADD231PS  c3fb8aa3b<>+0(SB), Y4, Y5
+	VSUBPS       c4b400000<>+0(SB), Y5, Y6
+	VFNMADD231PS c3f318000<>+0(SB), Y6, Y4
+	VFNMADD231PS cb95e8083<>+0(SB), Y6, Y4
+	VMOVUPS      c39506967<>+0(SB), Y6
+	VFMADD213PS  c3ab743ce<>+0(SB), Y4, Y6
+	VFMADD213PS  c3c088908<>+0(SB), Y4, Y6
+	VFMADD213PS  c3d2aa9c1<>+0(SB), Y4, Y6
+	VFMADD213PS  c3e2aaaaa<>+0(SB), Y4, Y6
+	VFMADD213PS  c3f000000<>+0(SB), Y4, Y6
+	VMULPS       Y4, Y4, Y7
+	VFMADD231PS  Y7, Y6, Y4
+	VADDPS       c3f800000<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y5, Y5
+	VPADDD       c3f800000<>+0(SB), Y5, Y5
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      c3f800000<>+0(SB), Y5
+	VADDPS       Y5, Y4, Y6
+	VDIVPS       Y6, Y5, Y5
+	VMULPS       Y5, Y4, Y4
+	VBLENDVPS    Y1, Y4, Y5, Y6
+	VMULPS       Y5, Y4, Y4
+	VMULPS       Y6, Y1, Y5
+	VMASKMOVPS   (CX)(DI*4), Y0, Y7
+	VFMADD231PS  Y5, Y2, Y7
+	VMASKMOVPS   Y7, Y0, (CX)(DI*4)
+	VFMADD231PS  Y4, Y1, Y6
+	VMASKMOVPS   (AX)(DI*4), Y0, Y1
+	VMULPS       Y3, Y2, Y2
+	VFMADD231PS  Y6, Y2, Y1
+	VMASKMOVPS   Y1, Y0, (AX)(DI*4)
+	VMULPS       Y3, Y5, Y1
+	VMASKMOVPS   Y1, Y0, (SI)(DI*4)
+	XORQ         R9, R9
+	SUBQ         $0x00000008, R8
+	CMOVQMI      R9, R8
+	LEAQ         laneMask<>+0(SB), R9
+	MOVQ         $0x00000008, R10
+	CMPQ         R8, R10
+	CMOVQCC      R10, R8
+	SUBQ         R8, R10
+	VMOVUPS      (R9)(R10*4), Y0
+	VMASKMOVPS   32(DX)(DI*4), Y0, Y1
+	VMASKMOVPS   32(SI)(DI*4), Y0, Y2
+	VMASKMOVPS   32(BX)(DI*4), Y0, Y3
+	VORPS        c80000000<>+0(SB), Y1, Y4
+	VMOVUPS      cc2b00000<>+0(SB), Y5
+	VMAXPS       Y4, Y5, Y4
+	VXORPS       Y5, Y5, Y5
+	VMINPS       Y4, Y5, Y4
+	VMOVUPS      c4b400000<>+0(SB), Y5
+	VFMADD231PS  c3fb8aa3b<>+0(SB), Y4, Y5
+	VSUBPS       c4b400000<>+0(SB), Y5, Y6
+	VFNMADD231PS c3f318000<>+0(SB), Y6, Y4
+	VFNMADD231PS cb95e8083<>+0(SB), Y6, Y4
+	VMOVUPS      c39506967<>+0(SB), Y6
+	VFMADD213PS  c3ab743ce<>+0(SB), Y4, Y6
+	VFMADD213PS  c3c088908<>+0(SB), Y4, Y6
+	VFMADD213PS  c3d2aa9c1<>+0(SB), Y4, Y6
+	VFMADD213PS  c3e2aaaaa<>+0(SB), Y4, Y6
+	VFMADD213PS  c3f000000<>+0(SB), Y4, Y6
+	VMULPS       Y4, Y4, Y7
+	VFMADD231PS  Y7, Y6, Y4
+	VADDPS       c3f800000<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y5, Y5
+	VPADDD       c3f800000<>+0(SB), Y5, Y5
+	VMULPS       Y5, Y4, Y4
+	VMOVUPS      c3f800000<>+0(SB), Y5
+	VADDPS       Y5, Y4, Y6
+	VDIVPS       Y6, Y5, Y5
+	VMULPS       Y5, Y4, Y4
+	VBLENDVPS    Y1, Y4, Y5, Y6
+	VMULPS       Y5, Y4, Y4
+	VMULPS       Y6, Y1, Y5
+	VMASKMOVPS   32(CX)(DI*4), Y0, Y7
+	VFMADD231PS  Y5, Y2, Y7
+	VMASKMOVPS   Y7, Y0, 32(CX)(DI*4)
+	VFMADD231PS  Y4, Y1, Y6
+	VMASKMOVPS   32(AX)(DI*4), Y0, Y1
+	VMULPS       Y3, Y2, Y2
+	VFMADD231PS  Y6, Y2, Y1
+	VMASKMOVPS   Y1, Y0, 32(AX)(DI*4)
+	VMULPS       Y3, Y5, Y1
+	VMASKMOVPS   Y1, Y0, 32(SI)(DI*4)
+
+end1_avx2:
+	VZEROUPPER
+	RET
+
 // func gelu(y *float32, z *float32, n int)
 // Requires: AVX, AVX2, AVX512DQ, AVX512F, BMI2, CMOV, FMA3
 TEXT ·gelu(SB), NOSPLIT, $0-24

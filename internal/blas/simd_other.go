@@ -24,6 +24,7 @@ func scaled(_, _, _ *float32, _ float32, _ int)                         {}
 func exps(_, _, _ *float32, _ int)                                      {}
 func swiglu(_, _, _ *float32, _ int)                                    {}
 func swigluGrad(_, _, _, _, _ *float32, _ int)                          {}
+func swigluBack(_, _, _, _, _ *float32, _ int)                          {}
 func gelu(_, _ *float32, _ int)                                         {}
 func geluSlopes(_, _, _, _ *float32, _ int)                             {}
 func rotate(_, _, _ *float32, _ int)                                    {}

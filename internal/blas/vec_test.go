@@ -44,6 +44,7 @@ func vectors[F Float]() []vector[F] {
 		{"ExpSum", func(v [][]F, _ F) []F { return []F{ExpSum(v[0], 5)} }},
 		{"SwiGLU", none(func(v [][]F, _ F) { SwiGLU(v[0], v[1], v[2]) })},
 		{"SwiGLUGrad", none(func(v [][]F, _ F) { SwiGLUGrad(v[0], v[1], v[2], v[3], v[4]) })},
+		{"SwiGLUBack", none(func(v [][]F, _ F) { SwiGLUBack(v[0], v[1], v[2], v[3], v[4]) })},
 		{"GELU", none(func(v [][]F, _ F) { GELU(v[0], v[1]) })},
 		{"GELUSlopes", none(func(v [][]F, _ F) { GELUSlopes(v[0], v[1], v[2], v[3]) })},
 		{"Rotate", none(func(v [][]F, _ F) { Rotate(v[0], v[1], v[2]) })},

@@ -31,16 +31,26 @@ type kernel struct {
 	Max  int    // the largest TM and TN
 
 	Packed []string // the bindings that hold binary16, two in a word
+	Fuse   string   // what becomes of the sums, see fusions; "": they are added to out
 }
+
+// The fusions, what is done with a sum where it is made.
+const (
+	gluBwd = "glu_bwd" // it is the gradient of act(gate) * up: gate's and up's are made of it
+	add    = "add"     // a row, or a matrix, is added
+)
 
 // kernels are all that there are. A transposed a is read along its rows, so that k goes one by one anyway.
 var kernels = []kernel{
-	{"nn", "", 16, nil}, {"nt", "", 16, nil}, {"tn", "", 16, nil},
-	{"nn", "k1", 16, nil}, {"nt", "k1", 16, nil},
-	{"nn", "tile", 8, nil}, {"nt", "tile", 8, nil}, {"tn", "tile", 8, nil},
+	{"nn", "", 16, nil, ""}, {"nt", "", 16, nil, ""}, {"tn", "", 16, nil, ""},
+	{"nn", "k1", 16, nil, ""}, {"nt", "k1", 16, nil, ""},
+	{"nn", "tile", 8, nil, ""}, {"nt", "tile", 8, nil, ""}, {"tn", "tile", 8, nil, ""},
 
-	{"nt", "", 16, packedAB}, {"nt", "", 16, packedAll}, {"nn", "", 16, packedB}, {"tn", "", 16, packedB},
-	{"nt", "tile", 8, packedAB}, {"nt", "tile", 8, packedAll}, {"nn", "tile", 8, packedB}, {"tn", "tile", 8, packedB},
+	{"nt", "", 16, packedAB, ""}, {"nt", "", 16, packedAll, ""}, {"nn", "", 16, packedB, ""}, {"tn", "", 16, packedB, ""},
+	{"nt", "tile", 8, packedAB, ""}, {"nt", "tile", 8, packedAll, ""}, {"nn", "tile", 8, packedB, ""}, {"tn", "tile", 8, packedB, ""},
+
+	{"nn", "", 16, nil, gluBwd}, {"nn", "k1", 16, nil, gluBwd}, {"nn", "tile", 8, nil, gluBwd},
+	{"nt", "", 16, nil, add}, {"nt", "k1", 16, nil, add}, {"nt", "tile", 8, nil, add},
 }
 
 // What a Linear and its gradients read and write packed: input and weight; a kept output too; one of the two.
@@ -49,6 +59,9 @@ var packedAB, packedAll, packedB = []string{"a", "b"}, []string{"a", "b", "out"}
 // file is the shader's name in the folder shaders.
 func (k kernel) file() string {
 	name := "matmul_" + k.Form
+	if k.Fuse != "" {
+		name += "_" + k.Fuse
+	}
 	if len(k.Packed) > 0 {
 		name += "_f16"
 	}
@@ -65,6 +78,11 @@ func (k kernel) Packs(binding string) bool { return slices.Contains(k.Packed, bi
 func (k kernel) Rows() []int   { return upTo(k.Max) }
 func (k kernel) Cols() []int   { return upTo(k.Max / 4) }
 func (k kernel) Blocks() []int { return upTo(k.Max / 4) }
+
+// Reference is the function in Go.
+func (k kernel) Reference() string {
+	return "matmul" + strings.ToUpper(k.Form) + map[string]string{gluBwd: "GLUBwd", add: "Add"}[k.Fuse]
+}
 
 // Formula is the sum, Multiples what has to be one of 4.
 func (k kernel) Formula() string {

@@ -348,6 +348,15 @@ func vectors() {
 		slope := c.fma(s, z, ds)
 		c.put(c.fma(c.get(v("dgate")), c.mul(g, c.get(v("up"))), slope), v("dgate"))
 	})
+	elementwise("swigluBack", "dgate, dup, gate, up, h", "", "the gradients of swiglu, added, given h's, which becomes gate * logistic(gate) * up", func(c chunk, v, _ named) {
+		z, g, u := c.get(v("gate")), c.get(v("h")), c.get(v("up"))
+		s, ds := c.logistic(z)
+		y := c.mul(z, s)
+		c.put(c.fma(c.get(v("dup")), g, y), v("dup"))
+		slope := c.fma(s, z, ds)
+		c.put(c.fma(c.get(v("dgate")), c.mul(g, u), slope), v("dgate"))
+		c.put(c.mul(y, u), v("h"))
+	})
 	elementwise("gelu", "y, z", "", "y = gelu(z)", func(c chunk, v, _ named) {
 		y, _, _ := c.gelu(c.get(v("z")), false)
 		c.put(y, v("y"))
