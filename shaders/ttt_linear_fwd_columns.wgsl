@@ -200,18 +200,19 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
     }
     workgroupBarrier();
     if (t % G == 0u) {
+      var o = ck + own;
       for (var k = 0u; k < (F + 1u) * one; k++) {
         for (var q = 0u; q < C4; q++) {  // unroll
-          let o = ck + k * F + own + 4u * q;
           let x = fromW(k * C4 + q);
-          ckpt[o] = x.x;
-          ckpt[o + 1u] = x.y;
-          ckpt[o + 2u] = x.z;
-          ckpt[o + 3u] = x.w;
+          ckpt[o + 4u * q] = x.x;
+          ckpt[o + 4u * q + 1u] = x.y;
+          ckpt[o + 4u * q + 2u] = x.z;
+          ckpt[o + 4u * q + 3u] = x.w;
         }
+        o += F;
       }
     }
-    // M, in tiles of four by four.
+    // M, in tiles of four by four; those past the diagonal have nothing to add up.
     for (var tile = lane; tile < K4 * K4; tile += WG) {
       let i = 4u * (tile / K4);
       let j = 4u * (tile % K4);
@@ -222,7 +223,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
       var a1 = vec4<f32>(1.0);
       var a2 = vec4<f32>(1.0);
       var a3 = vec4<f32>(1.0);
-      for (var d = 0u; d < F4 * one; d++) {
+      for (var d = 0u; d < select(0u, F4 * one, NONCAUSAL || j <= i); d++) {
         let q0 = kq[ri.x + d];
         let q1 = kq[ri.y + d];
         let q2 = kq[ri.z + d];
@@ -244,11 +245,11 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
       m[o + 3u * K4] = etas(i + 3u, j, lr) * a3;
     }
     // Z and G of the tokens, one after the other.
+    var x = first * ROW + 2u * D + h * F + own;  // of V
     for (var i = 0u; i < n; i++) {
       rowW(i * F4);
       let z = moments(lane, STEPS * one);
       let sd = sqrt(z.y + EPS);
-      let x = (first + i) * ROW + 2u * D + h * F + own;
       var mu = vec4<f32>();
       var mux = vec4<f32>();
       for (var q = 0u; q < C4; q++) {  // unroll
@@ -267,9 +268,11 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
         g[i * C + 4u * q + 2u] = y.z;
         g[i * C + 4u * q + 3u] = y.w;
       }
+      x += ROW;
     }
     for (var i = n * C; i < KC * one; i++) { g[i] = 0.0; }  // M has zeros there, which should not meet a NaN
     // Zb and the output.
+    var o = first * D + h * F + own;
     for (var i = 0u; i < n; i++) {
       rowW(KF4 + i * F4);
       for (var j = 0u; j < K4; j++) {  // unroll
@@ -280,7 +283,6 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
       }
       let z = moments(lane, STEPS * one);
       let sd = sqrt(z.y + EPS);
-      let o = (first + i) * D + h * F + own;
       for (var q = 0u; q < C4; q++) {  // unroll
         let y = kq[KF4 + i * F4 + C4 * lane + q] + gamma[q] * ((s[q] - z.x) / sd) + beta[q];
         out[o + 4u * q] = y.x;
@@ -288,6 +290,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
         out[o + 4u * q + 2u] = y.z;
         out[o + 4u * q + 3u] = y.w;
       }
+      o += D;
     }
     // The step: W - Kxᵀ D G and b - sum D G. To write a variable of known index costs as much as of any other.
     let last = rate(n - 1u);
