@@ -174,12 +174,12 @@ func (r *runner) recordKernel(st *prog.Step, tell func(error) error) error {
 	p.refs++
 	r.pipes = append(r.pipes, p)
 	parts := k.Parts(st.C, traits)
-	if parts > 1 && (grid[2] != 1 || parts > g.lim.WorkgroupsPerAxis) {
-		return tell(fmt.Errorf("%d parts of grid %v: want a flat grid and at most %d", parts, grid, g.lim.WorkgroupsPerAxis))
+	if parts > 1 && (grid[0] != 1 || parts > g.lim.WorkgroupsPerAxis) {
+		return tell(fmt.Errorf("%d parts of grid %v: want one workgroup along x and at most %d parts", parts, grid, g.lim.WorkgroupsPerAxis))
 	}
 	for i := range parts {
 		if parts > 1 {
-			grid[2] = uint32(i + 1)
+			grid[0] = uint32(i + 1)
 		}
 		if err := g.begin(g.d.tapeDispatch(r.tape, p.h, binds, grid), tell); err != nil {
 			return err

@@ -79,12 +79,13 @@ var DefaultTraits = Traits{MaxInvocations: 256, WorkgroupMemory: 16384, MaxWorkg
 // bool, each under its field's name in capitals; fields of an embedded struct count as C's own. A field tagged
 // `wgsl:"-"` is for Go alone.
 //
-// Where Parts is more than one, each dispatch has the whole Grid and as many layers along z as its number, counted from
-// 1; the shader works in the last layer alone. So long work is cut into pieces that a device's watchdog, or its limit
-// on loops, lets pass.
+// A kernel with Parts is dispatched several times: each has the Grid, which is flat, along y and z, and along x as many
+// workgroups as its number, counted from 1, of which the last alone does something. So long work is cut into pieces that a
+// device's watchdog, or its limit on loops, lets pass. (Along x because a CPU shares out a grid in pieces that begin
+// there: those that do nothing have to be between the others.)
 //
-// The shader is shaders/<Name>.wgsl, or those of Variants are. F32 and F64 are the same reference in Go, usually two instantiations of one
-// generic function: it does work items lo..hi-1 of Items, in any split and order with the same bits.
+// The shader is shaders/<Name>.wgsl, or those of Variants are. F32 and F64 are the same reference in Go, usually two
+// instantiations of one generic function: it does work items lo..hi-1 of Items, in any split and order with the same bits.
 type Spec[C any] struct {
 	Name       string
 	Binds      []Binding
@@ -168,15 +169,21 @@ func Define[C any](s Spec[C]) Typed[C] {
 		}
 		return s.Flops(c.(C))
 	}
-	k.variants = func(c any, t Traits) []Variant {
+	k.variants = func(c any, t Traits) (vs []Variant) {
 		if s.Variants != nil {
-			return s.Variants(c.(C), t)
+			vs = s.Variants(c.(C), t)
+		} else {
+			vs = []Variant{{Name: s.Name, Shader: s.Name, Grid: s.Grid(c.(C), t)}}
+			if s.Tune != nil {
+				vs[0].Consts = s.Tune(c.(C), t)
+			}
 		}
-		v := Variant{Name: s.Name, Shader: s.Name, Grid: s.Grid(c.(C), t)}
-		if s.Tune != nil {
-			v.Consts = s.Tune(c.(C), t)
+		for i := range vs {
+			if g := &vs[i].Grid; s.Parts != nil {
+				*g = [3]int{1, g[0], g[1]}
+			}
 		}
-		return []Variant{v}
+		return vs
 	}
 	k.parts = func(c any, t Traits) int {
 		if s.Parts == nil {

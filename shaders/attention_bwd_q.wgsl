@@ -157,9 +157,9 @@ fn slope(s: vec4<f32>, d: vec4<f32>, r: u32, can: vec4<bool>) -> vec4<f32> {
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let one = min(nwg.x, 1u);  // not known to the compiler, which would unroll every loop
-  if (wg.z + 1u != nwg.z) { return; }  // one dispatch does TP tiles, the number of layers says which
-  let part = nwg.z - 1u;
-  let n = wg.y * nwg.x + wg.x;
+  if (wg.x + 1u != nwg.x) { return; }  // one dispatch does TP tiles, how many there are along x says which
+  let part = nwg.x - 1u;
+  let n = wg.z * nwg.y + wg.y;
   if (n >= BLOCKS * B * H) { return; }
   let h = n % H;
   let row = n / H % B * L;

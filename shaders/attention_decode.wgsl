@@ -29,9 +29,9 @@ var<workgroup> share: array<f32, WG>;  // a tile's scores, then their exponentia
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  if (wg.z + 1u != nwg.z) { return; }  // one dispatch does SP tiles, the number of layers says which
-  let start = (nwg.z - 1u) * SP;
-  let bh = wg.y * nwg.x + wg.x;
+  if (wg.x + 1u != nwg.x) { return; }  // one dispatch does SP tiles, how many there are along x says which
+  let start = (nwg.x - 1u) * SP;
+  let bh = wg.z * nwg.y + wg.y;
   if (bh >= B * H) { return; }
   let one = min(nwg.x, 1u);  // not known to the compiler, which would unroll every loop
   let row = bh / H;

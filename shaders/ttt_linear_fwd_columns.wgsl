@@ -148,9 +148,9 @@ fn total(lane: u32, steps: u32, x0: vec2<f32>) -> vec2<f32> {
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let one = min(nwg.x, 1u);  // a bound that the compiler does not know is of a loop that it does not unroll
-  if (wg.z + 1u != nwg.z) { return; }  // one dispatch walks MP mini-batches, the number of layers says which
-  let part = nwg.z - 1u;
-  let bh = wg.y * nwg.x + wg.x;
+  if (wg.x + 1u != nwg.x) { return; }  // one dispatch walks MP mini-batches, how many there are along x says which
+  let part = nwg.x - 1u;
+  let bh = wg.z * nwg.y + wg.y;
   if (bh >= B * H) { return; }
   let h = bh % H;
   let row0 = (bh / H) * L;

@@ -450,8 +450,8 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
   e4 = E4 * one;
   k4 = K4 * one;
   kp = KP * one;
-  if (wg.z + 1u != nwg.z) { return; }  // one dispatch walks MP steps, the number of layers says which
-  let bh = wg.y * nwg.x + wg.x;
+  if (wg.x + 1u != nwg.x) { return; }  // one dispatch walks MP steps, how many there are along x says which
+  let bh = wg.z * nwg.y + wg.y;
   if (bh >= B * H) { return; }
   let h = bh % H;
   let w = bh * WORK;
@@ -461,7 +461,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
   let dtok = dbeta + F;
   let db1 = w + WDW + FP * E4;
   let db2 = w + WDW + S2 + E * F4;
-  if (nwg.z == 1u) {
+  if (nwg.x == 1u) {
     for (var v = lane; v < S4 * one; v += WG) { work[w + WDW + v] = vec4<f32>(); }
     for (var c = lane; c < f4; c += WG) {
       work[w + WGA + c] = fromTheta(OG + h * F, c);
@@ -475,7 +475,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
   var batches = 0u;
   for (var e = L; e > 0u; e = begin(row0, e)) { batches++; }
   if (lane == 0u) {
-    if (nwg.z == 1u) {
+    if (nwg.x == 1u) {
       resume = vec4<u32>(L, (batches + G - 1u) / G, 0u, 0u);
     } else {
       resume = vec4<u32>(work[w + WAT]);

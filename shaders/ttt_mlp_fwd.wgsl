@@ -356,9 +356,9 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
   e4 = E4 * one;
   k4 = K4 * one;
   kp = KP * one;
-  if (wg.z + 1u != nwg.z) { return; }  // one dispatch walks MP mini-batches, the number of layers says which
-  let part = nwg.z - 1u;
-  let bh = wg.y * nwg.x + wg.x;
+  if (wg.x + 1u != nwg.x) { return; }  // one dispatch walks MP mini-batches, how many there are along x says which
+  let part = nwg.x - 1u;
+  let bh = wg.z * nwg.y + wg.y;
   if (bh >= B * H) { return; }
   let h = bh % H;
   let w = bh * WORK;
