@@ -30,6 +30,7 @@ const (
 	trialTime           = 1.5e-3  // of a measurement, in seconds, so that the clock's steps do not matter
 	trialRepeats        = 64      // of a dispatch in a measurement
 	trialGain           = 0.93    // of the first variant's time: a variant that is not faster than that is not taken
+	trialGainSoftware   = 0.85    // and of a CPU, whose other work a trial cannot tell from its own
 	tuneFileBytes       = 1 << 20 // a file of choices that is larger is damaged
 )
 
@@ -240,11 +241,14 @@ func (r *runner) trial(st *prog.Step, vs []prog.Variant, deadline time.Time) (in
 			c.best = min(c.best, took/float64(n)/c.share)
 		}
 	}
-	return winner(cs), nil
+	if g.adapter.Software {
+		return winner(cs, trialGainSoftware), nil
+	}
+	return winner(cs, trialGain), nil
 }
 
-// winner is the variant of the fastest contender, or the first variant where none is much faster.
-func winner(cs []*contender) int {
+// winner is the variant of the fastest contender, or the first variant where none takes less than gain of its time.
+func winner(cs []*contender, gain float64) int {
 	first, best := math.Inf(1), -1
 	for i, c := range cs {
 		if c.variant == 0 {
@@ -254,7 +258,7 @@ func winner(cs []*contender) int {
 			best = i
 		}
 	}
-	if best < 0 || cs[best].best > trialGain*first {
+	if best < 0 || cs[best].best > gain*first {
 		return 0
 	}
 	return cs[best].variant

@@ -33,7 +33,7 @@ func TestWinner(t *testing.T) {
 		for i := range c.of {
 			cs = append(cs, &c.of[i])
 		}
-		if got := winner(cs); got != c.want {
+		if got := winner(cs, trialGain); got != c.want {
 			t.Errorf("%s: variant %d, want %d", c.name, got, c.want)
 		}
 	}
