@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strconv"
 	"testing"
 
 	"innerloop/gpu"
@@ -59,7 +60,7 @@ func newProduct(t *testing.T, fuse string, form [2]bool, batch, m, n, k int) pro
 	grads := arena // until it is one
 	var w product
 	in := func(shape ...int) *prog.Tensor {
-		x := arena.Add(fmt.Sprint(len(w.ins)), prog.F32, shape...)
+		x := arena.Add(strconv.Itoa(len(w.ins)), prog.F32, shape...)
 		w.ins = append(w.ins, x)
 		return x
 	}

@@ -3,6 +3,7 @@ package op_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -47,7 +48,7 @@ func TestFusedGradient(t *testing.T) {
 		for i, c := range fusedUses(s[0], s[1], s[2]) {
 			var ins []check.Input
 			for j, shape := range c.shapes {
-				ins = append(ins, check.Input{Name: fmt.Sprint(j), Shape: shape})
+				ins = append(ins, check.Input{Name: strconv.Itoa(j), Shape: shape})
 			}
 			t.Run(fmt.Sprintf("%s/%v", c.name, s), func(t *testing.T) {
 				check.Gradients(t, uint64(i), 1e-6, ins, func(r *prog.Recorder, in []*prog.Tensor) []*prog.Tensor {
@@ -73,7 +74,7 @@ func TestFusedIsSeparate(t *testing.T) {
 				for k := range v {
 					v[k] = float32(rnd.NormFloat64())
 				}
-				ins = append(ins, tensorValues{fmt.Sprint(j), s, v})
+				ins = append(ins, tensorValues{strconv.Itoa(j), s, v})
 			}
 			run := func() results {
 				return runOn(t, ex, ins, nil, func(r *prog.Recorder, in []*prog.Tensor) []*prog.Tensor { return []*prog.Tensor{c.build(r, in)} })

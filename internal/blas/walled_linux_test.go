@@ -16,7 +16,7 @@ func walled(t *testing.T, most int) func(n int, atEnd bool) []float32 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { syscall.Munmap(mem) })
+	t.Cleanup(func() { _ = syscall.Munmap(mem) })
 	for _, p := range [][]byte{mem[:page], mem[page+size:]} {
 		if err := syscall.Mprotect(p, syscall.PROT_NONE); err != nil {
 			t.Fatal(err)
