@@ -23,8 +23,10 @@ func TestConformance(t *testing.T) {
 		switch scan := slices.Contains(ttt.Kernels, k); { // every shape of a scan compiles anew, which takes seconds
 		case runtime.GOOS == "js" && scan:
 			n = 1
-		case runtime.GOOS == "js", scan:
+		case runtime.GOOS == "js":
 			n = 4
+		case scan:
+			n = 5
 		}
 		t.Run(k.Name, func(t *testing.T) {
 			gputest.Each(t, func(t *testing.T, ex prog.Executor) {

@@ -1,7 +1,7 @@
 // The TTT-Linear scan, forward, as ttt_linear_fwd has it, for CPUs whose vectors' lanes are invocations: an invocation keeps
 // its C4 vec4 of columns of W and G in variables of its own, where an index that is known costs one instruction a vector,
-// and reads rows of K, Q and M, which all of them read, from the workgroup's memory. There a load costs as much as forty
-// multiplications. F = 4 WG C4, K <= 4 WG.
+// and reads rows of K, Q and M, which all of them read, from the workgroup's memory. A compiler for CPUs makes a loop over
+// the lanes of such a load. F = 4 WG C4, K <= 4 WG.
 // reference: ttt/linear_ref.go linearFwd
 override B: u32 = 2u;   // sequences
 override L: u32 = 18u;  // tokens of a sequence

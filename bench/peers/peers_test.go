@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -84,6 +85,9 @@ func TestBrowser(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !installed(dir) {
+		if os.Getenv("INNERLOOP_REQUIRE_BROWSER") == "1" {
+			t.Fatal("the peers are not installed, but INNERLOOP_REQUIRE_BROWSER is 1: .ci/setup does it")
+		}
 		t.Skip("the peers are not installed: go run ./bench/peers does it")
 	}
 	in, err := newInputs(1)

@@ -15,8 +15,8 @@ import (
 // two runs in a row, overwriting them. Written buffers start as NaN, so that an element left out shows.
 func Conform(t *testing.T, ex prog.Executor, k *prog.Kernel, n int) {
 	t.Helper()
-	for i := range n {
-		r := rand.New(rand.NewPCG(uint64(i), 11))
+	for _, seed := range seeds(k, ex.Info().Traits, n) {
+		r := rand.New(rand.NewPCG(seed, 11))
 		c := k.Sample(r)
 		for _, fresh := range []bool{false, true} {
 			if err := conformOne(ex, k, c, r, fresh); err != nil {
@@ -25,6 +25,19 @@ func Conform(t *testing.T, ex prog.Executor, k *prog.Kernel, n int) {
 			}
 		}
 	}
+}
+
+// seeds are those of n samples, and of as many more as give each shader that the device takes four, or n.
+func seeds(k *prog.Kernel, traits prog.Traits, n int) (list []uint64) {
+	taken := map[string]int{}
+	for i := range uint64(max(n, 40)) {
+		shader := k.Variants(k.Sample(rand.New(rand.NewPCG(i, 11))), traits)[0].Shader
+		if int(i) < n || taken[shader] < min(n, 4) {
+			taken[shader]++
+			list = append(list, i)
+		}
+	}
+	return list
 }
 
 func conformOne(ex prog.Executor, k *prog.Kernel, c any, r *rand.Rand, fresh bool) error {
