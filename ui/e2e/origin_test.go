@@ -76,6 +76,7 @@ func TestOrigin(t *testing.T) {
 		p.says("#failure", "A weight was no number from the start", "before the step, parameter "+name+"[1,3] is NaN", "It was so before the run's first step",
 			"Begin with another checkpoint", "Choose another checkpoint", "Start anew with random weights")
 		p.silent("#halve-lr, #go-on")
+		p.shoot("failure")
 		if s := p.Text("#failure"); strings.Contains(s, "too large") || strings.Contains(s, "lower train.lr") {
 			t.Errorf("the learning rate is blamed for a weight that was loaded so: %s", s)
 		}
