@@ -13,8 +13,8 @@ type columns struct{ wg, c4 int }
 // The lanes of a vector, and how many words of K and Q a workgroup holds at most: a quarter of its memory each.
 const lanes, columnWords = 8, 1024
 
-// columnsOf is how c is shared out by columns on a device where that is faster, and fits; products in registers, written
-// out, are what compilers for CPUs that do not like short loops are slow on with larger heads.
+// columnsOf is how c is shared out by columns, on a device where that is faster: one where a load is a loop over the
+// lanes of a vector. It has to fit; and the products, which are written out, compile for long where heads are larger.
 func (c linearC) columnsOf(t prog.Traits) (x columns, ok bool) {
 	x = columns{wg: min(lanes, c.F/4)}
 	if !t.Software || t.ShortLoops || c.F < 16 || c.F > 64 || bits.OnesCount(uint(c.F)) != 1 {
