@@ -62,7 +62,8 @@ type Options struct {
 	LogEvery        int     `toml:"log_every" comment:"steps between lines of the log"`
 	EvalEvery       int     `toml:"eval_every" comment:"steps between validations; 0: only at the end"`
 	SaveEvery       int     `toml:"save_every" comment:"steps between checkpoints; 0: only at the end"`
-	KeepCheckpoints int     `toml:"keep_checkpoints" comment:"the newest that stay on disk; 0: all"`
+	SaveSeconds     float64 `toml:"save_seconds" comment:"seconds between checkpoints beside those, of which only the newest stays; at most 5 % of the time goes into them; 0: none"`
+	KeepCheckpoints int     `toml:"keep_checkpoints" comment:"the newest of save_every that stay on disk; 0: all"`
 	CarryState      bool    `toml:"carry_state" comment:"rows go on from the state of the last step's: sequences longer than seq_len, gradients cut between"`
 	CarryTokens     int     `toml:"carry_tokens" comment:"length of those sequences, whole rows; 0: as long as the text"`
 	Precision       string  `toml:"precision" comment:"f32, or f16: weights and activations that linear layers read, and activations kept for the backward pass, rounded to 16 bits; sums, states, norms, loss and updates stay in 32"`
@@ -98,7 +99,7 @@ func Default() Config {
 		Data:   Data{Task: "stories", SampleRate: data.SoundRate, ValFraction: 0.1, StoryBytes: 1 << 20},
 		Train: Options{
 			Steps: 300, BatchSize: 8, SeqLen: 256, MicroBatches: 1, LR: 3e-3, WarmupSteps: 30, MinLRRatio: 0.1,
-			Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, WeightDecay: 0.1, Clip: 1, Seed: 1, LogEvery: 10, EvalEvery: 100, KeepCheckpoints: 3, CheckpointEvery: 1, Precision: "f32",
+			Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, WeightDecay: 0.1, Clip: 1, Seed: 1, LogEvery: 10, EvalEvery: 100, SaveSeconds: 120, KeepCheckpoints: 3, CheckpointEvery: 1, Precision: "f32",
 		},
 		Sample: Sample{Prompts: []string{"Once upon a time", "\"Where is "}, Tokens: 200, Seconds: 1, SoundTemperature: 1, Temperature: 0.8, TopK: 40},
 	}
@@ -218,7 +219,7 @@ func (c Config) Validate() error {
 	}{
 		{"train.lr", t.LR, 0, 1e3}, {"train.min_lr_ratio", t.MinLRRatio, 0, 1}, {"train.beta1", t.Beta1, 0, 1 - 1e-9},
 		{"train.beta2", t.Beta2, 0, 1 - 1e-9}, {"train.eps", t.Eps, 0, 1}, {"train.weight_decay", t.WeightDecay, 0, 1e3},
-		{"train.clip", t.Clip, 0, math.MaxFloat32}, {"data.val_fraction", c.Data.ValFraction, 0, 0.9}, {"sample.seconds", c.Sample.Seconds, 0, 600}, {"sample.sound_temperature", c.Sample.SoundTemperature, 0, 100}, {"sample.temperature", c.Sample.Temperature, 0, 100},
+		{"train.clip", t.Clip, 0, math.MaxFloat32}, {"train.save_seconds", t.SaveSeconds, 0, 7 * 24 * 3600}, {"data.val_fraction", c.Data.ValFraction, 0, 0.9}, {"sample.seconds", c.Sample.Seconds, 0, 600}, {"sample.sound_temperature", c.Sample.SoundTemperature, 0, 100}, {"sample.temperature", c.Sample.Temperature, 0, 100},
 	} {
 		if math.IsNaN(f.v) || f.v < f.lo || f.v > f.hi {
 			return fmt.Errorf("train: %s %g, want %g to %g", f.name, f.v, f.lo, f.hi)

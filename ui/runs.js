@@ -14,7 +14,7 @@ import { sourceName } from "./rail.js";
  */
 
 /** Keys that say nothing about a run. */
-const SILENT = new Set(["device", "train.log_every", "train.save_every", "train.keep_checkpoints", "sample.prompts", "sample.tokens", "sample.seconds", "sample.sound_temperature", "sample.top_k", "sample.temperature"]);
+const SILENT = new Set(["device", "train.log_every", "train.save_every", "train.save_seconds", "train.keep_checkpoints", "sample.prompts", "sample.tokens", "sample.seconds", "sample.sound_temperature", "sample.top_k", "sample.temperature"]);
 /** Differences that are shown before "more". */
 const FEW = 5;
 

@@ -28,3 +28,20 @@ func lockFolder(dir string) (io.Closer, error) {
 		}
 	}
 }
+
+// runLock says whether a process trains in a folder now. It waits for nothing; known is false where the file system
+// does not tell.
+func runLock(dir string) (held, known bool) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return false, false
+	}
+	defer d.Close() //nolint:errcheck // was only read
+	switch err := syscall.Flock(int(d.Fd()), syscall.LOCK_SH|syscall.LOCK_NB); {
+	case err == nil:
+		return false, true
+	case errors.Is(err, syscall.EWOULDBLOCK):
+		return true, true
+	}
+	return false, false
+}
