@@ -55,6 +55,11 @@ func Faults() []FaultInfo {
 	}
 }
 
+// InVideo says whether f is a fault of the video variant only.
+func (f Fault) InVideo() bool {
+	return slices.ContainsFunc(Faults(), func(x FaultInfo) bool { return x.Fault == f && x.Video })
+}
+
 // mislaid is what NormWeights and NormBiases set.
 const mislaid = 50
 

@@ -109,7 +109,7 @@ func Default() Config {
 // its place: name:line:column.
 func Parse(name string, text []byte) (Config, error) {
 	c := Default()
-	return c, decodeTOML(name, text, &c)
+	return c, decodeTOML(name, text, &c, map[string]bool{})
 }
 
 // Load reads a TOML configuration file.

@@ -5,8 +5,12 @@ import (
 	"strings"
 )
 
-func decodeTOML(name string, text []byte, c *Config) error { return smallDecode(name, text, c) }
-func encodeTOML(c Config) ([]byte, error)                  { return smallEncode(c), nil }
+// decodeTOML reads text into c and notes in set the keys that it has.
+func decodeTOML(name string, text []byte, c *Config, set map[string]bool) error {
+	return smallRead(name, text, c, set)
+}
+
+func encodeTOML(c Config) ([]byte, error) { return smallEncode(c), nil }
 
 func setTOML(f reflect.Value, val string) bool {
 	rest, err := smallValue(f, val)

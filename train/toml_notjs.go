@@ -12,8 +12,8 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// decodeTOML reads text into c.
-func decodeTOML(name string, text []byte, c *Config) error {
+// decodeTOML reads text into c and notes in set the keys that it has.
+func decodeTOML(name string, text []byte, c *Config, set map[string]bool) error {
 	d := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields()
 	if err := d.Decode(c); err != nil {
 		var strict *toml.StrictMissingError
@@ -41,7 +41,23 @@ func decodeTOML(name string, text []byte, c *Config) error {
 		}
 		return fmt.Errorf("%s: %w", name, err)
 	}
+	var all map[string]any
+	if err := toml.Unmarshal(text, &all); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	noteKeys(all, "", set)
 	return nil
+}
+
+// noteKeys notes the dotted keys of a table.
+func noteKeys(table map[string]any, prefix string, set map[string]bool) {
+	for key, v := range table {
+		if t, ok := v.(map[string]any); ok {
+			noteKeys(t, prefix+key+".", set)
+		} else {
+			set[prefix+key] = true
+		}
+	}
 }
 
 // setTOML sets f to a value in TOML, or says that it is none of f's type.

@@ -14,9 +14,13 @@ import (
 
 // smallDecode reads text into c. Errors have the place: name:line.
 func smallDecode(name string, text []byte, c *Config) error {
+	return smallRead(name, text, c, map[string]bool{})
+}
+
+// smallRead is smallDecode that notes in seen, which is empty, the keys and tables that text has.
+func smallRead(name string, text []byte, c *Config, seen map[string]bool) error {
 	root := reflect.ValueOf(c).Elem()
 	table := ""
-	seen := map[string]bool{}
 	for n, line := range strings.Split(string(text), "\n") {
 		bad := func(format string, a ...any) error {
 			return fmt.Errorf("%s:%d: %s", name, n+1, fmt.Sprintf(format, a...))

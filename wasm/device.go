@@ -162,13 +162,14 @@ const mostLayers = 256
 
 // config makes a configuration of a request's keys.
 func config(flat map[string]any) (train.Config, error) {
-	c := defaults()
+	set := train.Defaults(defaults())
 	for k, v := range flat {
-		if err := c.SetValue(k, v); err != nil {
-			return c, &failure{Code: codeConfig, Message: err.Error(), Key: k, Checkpoint: -1}
+		if err := set.SetValue(k, v); err != nil {
+			return defaults(), &failure{Code: codeConfig, Message: err.Error(), Key: k, Checkpoint: -1}
 		}
 	}
-	if err := c.Validate(); err != nil {
+	c, _, err := set.Config()
+	if err != nil {
 		return c, fail(codeConfig, err)
 	}
 	if n := c.Model.NumHiddenLayers * c.Train.MicroBatches; n > mostLayers {

@@ -16,6 +16,7 @@ import (
 
 	"innerloop/bench"
 	"innerloop/prog"
+	"innerloop/train"
 )
 
 func (a *app) benchCommand() *cobra.Command {
@@ -118,9 +119,13 @@ func (f *benchFlags) add(c *cobra.Command, names []string, seconds float64) {
 // options are what the options ask for, checked.
 func (f *benchFlags) options() (bench.Options, error) {
 	o := f.o
-	var err error
-	if o.Config, err = f.config.load(o.Config); err != nil {
+	s := train.Defaults(o.Config)
+	if err := f.config.load(s); err != nil {
 		return o, err
+	}
+	var err error
+	if o.Config, _, err = s.Config(); err != nil {
+		return o, fail(exitUsage, err)
 	}
 	if !(o.Seconds >= 0 && o.Seconds <= 3600) { // NaN too
 		return o, failf(exitUsage, "--seconds %g, want 0 to 3600", o.Seconds)

@@ -49,20 +49,27 @@ func configKeys(t reflect.Type, prefix string) (keys []string) {
 	return keys
 }
 
-// load makes the configuration: from c, the defaults, then the file, then --set.
-func (f *configFlags) load(c train.Config) (train.Config, error) {
+// load brings what the options say to settings: the file, then --set.
+func (f *configFlags) load(s *train.Settings) error {
 	if f.file != "" {
-		var err error
-		if c, err = train.Load(f.file); err != nil {
-			return c, fail(exitUsage, fileError(f.file, err))
+		if err := s.Load(f.file); err != nil {
+			return fail(exitUsage, fileError(f.file, err))
 		}
 	}
-	for _, s := range f.set {
-		if err := c.Set(s); err != nil {
-			return c, fail(exitUsage, err)
+	for _, x := range f.set {
+		if err := s.Set(x); err != nil {
+			return fail(exitUsage, err)
 		}
 	}
-	return c, nil
+	return nil
+}
+
+// faultLine names the fault that is put in, and what comes with it.
+func faultLine(fault, brought string) string {
+	if brought != "" {
+		brought = ", which brings " + brought
+	}
+	return "fault   " + fault + brought + "\n"
 }
 
 // fileError makes an error of package os read path: cause; others stay.

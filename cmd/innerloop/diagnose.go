@@ -42,9 +42,10 @@ H5, the inconsistent normaliser, comes first, then H1 to H4 of the investigation
 a measurement, a verdict, and where it is supported, what mends it. One cause is named. The exit code is 0 for a healthy
 model and 8 for any other.
 
---fault puts a known fault in (innerloop help faults), to see what it does and that it is found.`,
+--fault puts a known fault in (innerloop help faults), to see what it does and that it is found. It brings the variant of
+the layer that has it, where nobody sets another.`,
 		Example: `  innerloop diagnose runs/book
-  innerloop diagnose --set model.variant=video --fault std-aliased
+  innerloop diagnose --fault std-aliased
   innerloop diagnose --config audio.toml --json`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 1 {
@@ -78,7 +79,7 @@ func faultsTopic() string {
 	for _, f := range model.Faults() {
 		note := ""
 		if f.Video {
-			note = " (model.variant=video)"
+			note = " (brings model.variant=video)"
 		}
 		fmt.Fprintf(&b, "  %-13s %s%s\n", f.Fault, f.About, note)
 	}
@@ -86,44 +87,48 @@ func faultsTopic() string {
 }
 
 // settings are the configuration of what is diagnosed, and the folder of its weights, if it has one.
-func (f *diagnoseFlags) settings(args []string) (cfg train.Config, dir string, err error) {
+func (f *diagnoseFlags) settings(args []string) (cfg train.Config, dir, brought string, err error) {
 	base := train.Demo()
+	s := train.Defaults(base)
 	if len(args) == 1 {
 		dir = args[0]
+		own := ""
 		switch base, err = train.Load(filepath.Join(dir, runConfigFile)); {
 		case errors.Is(err, fs.ErrNotExist):
-			base = train.Default()
+			base, own = train.Default(), "model."
 		case err != nil:
-			return base, dir, fail(exitData, err)
+			return base, dir, "", fail(exitData, err)
 		}
 		if base.Model, err = model.LoadConfig(filepath.Join(dir, model.ConfigFile)); err != nil {
-			return base, dir, checkpointError(dir, err)
+			return base, dir, "", checkpointError(dir, err)
 		}
+		s = train.Defaults(base)
+		s.Keep(own)
 	}
-	was := base.Model
-	if cfg, err = f.config.load(base); err != nil {
-		return cfg, dir, err
-	}
-	if eps := cfg.Model.TargetEps; dir != "" {
-		was.TargetEps = eps
-		if cfg.Model != was {
-			return cfg, dir, failf(exitUsage, "%s: a checkpoint keeps its model: of it --set and --config may change model.target_eps only", dir)
-		}
+	if err = f.config.load(s); err != nil {
+		return cfg, dir, "", err
 	}
 	if f.data != "" {
-		cfg.Data.File = f.data
+		s.Put("data.file", f.data)
 	}
 	if f.fault != "" {
-		cfg.Train.Fault = f.fault
+		s.Put("train.fault", f.fault)
 	}
-	return cfg, dir, fail(exitUsage, cfg.Validate())
+	cfg, brought, err = s.Config()
+	if was := base.Model; dir != "" {
+		was.TargetEps = cfg.Model.TargetEps
+		if cfg.Model != was {
+			return cfg, dir, "", failf(exitUsage, "%s: a checkpoint keeps its model: of it --set and --config may change model.target_eps only", dir)
+		}
+	}
+	return cfg, dir, brought, fail(exitUsage, err)
 }
 
 // mostDiagnosed bounds the batch, whose tensors are all read back.
 const mostDiagnosed = 4096
 
 func (a *app) diagnose(f diagnoseFlags, args []string) error {
-	cfg, dir, err := f.settings(args)
+	cfg, dir, brought, err := f.settings(args)
 	if err != nil {
 		return err
 	}
@@ -186,7 +191,7 @@ func (a *app) diagnose(f diagnoseFlags, args []string) error {
 		a.out.printf("device  %s\nmodel   %s: TTT-%s, variant %s, block %s, %s of %d\nbatch   %s x %d tokens of %s, loss %.4f nats a token\n",
 			dev, what, title(cfg.Model.TTTLayerType), cfg.Model.Variant, cfg.Model.Block, plural(cfg.Model.NumHiddenLayers, "layer"), cfg.Model.HiddenSize, plural(b, "sequence"), l, text.Name(), e.Loss)
 		if cfg.Train.Fault != "" {
-			a.out.printf("fault   %s\n", cfg.Train.Fault)
+			a.out.printf("%s", faultLine(cfg.Train.Fault, brought))
 		}
 		a.printReport(r)
 	}

@@ -34,6 +34,7 @@ type trainFlags struct {
 	noSample  bool
 	quiet     bool
 	fault     string
+	brought   string // the setting that the fault brings with it
 }
 
 // resumeFlag is a flag that may have a folder: --resume, --resume=DIR.
@@ -135,28 +136,28 @@ unless --config names another: the command that began a run goes on with it once
 }
 
 // resolve makes the run's configuration of the options.
-func (f *trainFlags) resolve(c *cobra.Command) (train.Config, error) {
-	cfg, err := f.config.load(train.Demo())
-	if err != nil {
+func (f *trainFlags) resolve(c *cobra.Command) (cfg train.Config, err error) {
+	s := train.Defaults(train.Demo())
+	if err := f.config.load(s); err != nil {
 		return cfg, err
 	}
 	if f.data != "" {
-		cfg.Data.File = f.data
+		s.Put("data.file", f.data)
 	}
 	if c.Flags().Changed("data") && f.data == "" {
 		return cfg, failf(exitUsage, "--data: empty, want a file")
 	}
 	if c.Flags().Changed("seed") {
-		cfg.Train.Seed = f.seed
+		s.Put("train.seed", f.seed)
 	}
 	if c.Flags().Changed("steps") {
-		cfg.Train.Steps = f.steps
+		s.Put("train.steps", f.steps)
 	}
 	if f.device.name != "" {
-		cfg.Device = f.device.name
+		s.Put("device", f.device.name)
 	}
 	if c.Flags().Changed("fault") {
-		cfg.Train.Fault = f.fault
+		s.Put("train.fault", f.fault)
 	}
 	if c.Flags().Changed("stop-after") && f.stopAfter < 1 {
 		return cfg, failf(exitUsage, "--stop-after %d, want at least 1", f.stopAfter)
@@ -164,7 +165,8 @@ func (f *trainFlags) resolve(c *cobra.Command) (train.Config, error) {
 	if c.Flags().Changed("out") && f.out == "" {
 		return cfg, failf(exitUsage, "--out: empty, want a folder")
 	}
-	return cfg, fail(exitUsage, cfg.Validate())
+	cfg, f.brought, err = s.Config()
+	return cfg, fail(exitUsage, err)
 }
 
 // findRun makes --out name the run that --resume goes on with, and --config, where it is not given, the run's own.
@@ -301,6 +303,9 @@ func (a *app) trainIn(c *cobra.Command, f trainFlags, cfg train.Config, from *tr
 	started := run.Step()
 	finished := from != nil && started == cfg.Train.Steps
 	if !f.quiet {
+		if t := cfg.Train; t.Fault != "" {
+			a.out.printf("%s", faultLine(t.Fault, f.brought))
+		}
 		a.header(cfg, dev, run, text, trainPart, val, f.out)
 		switch {
 		case finished:
