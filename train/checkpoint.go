@@ -53,6 +53,8 @@ type runState struct {
 	Seed   uint64            `json:"seed"`   // every random stream is a function of seed and step
 	Text   string            `json:"text"`   // SHA-256 of what the run reads
 	SHA256 map[string]string `json:"sha256"` // of the other files
+	// Passing is one that SavePassing made: the next checkpoint takes its place.
+	Passing bool `json:"passing,omitempty"`
 }
 
 const runStateFormat = "innerloop.run.1"
@@ -67,8 +69,30 @@ type Checkpoint struct {
 }
 
 // Save writes a checkpoint of the run to dir, whole or not at all, makes dir/model.safetensors and dir/config.json the
-// same weights, and removes all but the newest keep checkpoints up to this step (0: none).
+// same weights, and removes all but the newest keep checkpoints up to this step (0: none), and those of SavePassing.
 func (r *Run) Save(dir string, keep int) (Checkpoint, error) {
+	c, err := r.save(dir, false)
+	if err != nil {
+		return c, err
+	}
+	if keep == 0 {
+		keep = math.MaxInt
+	}
+	return c, r.prune(dir, keep)
+}
+
+// SavePassing is Save for a checkpoint that nobody asked for, one made by time or because the run ends early: the next
+// checkpoint takes its place, and it takes the place of none but one of its kind.
+func (r *Run) SavePassing(dir string) (Checkpoint, error) {
+	c, err := r.save(dir, true)
+	if err != nil {
+		return c, err
+	}
+	return c, r.prune(dir, math.MaxInt)
+}
+
+// save writes a checkpoint to dir, and its weights beside the checkpoints.
+func (r *Run) save(dir string, passing bool) (Checkpoint, error) {
 	root := filepath.Join(dir, CheckpointsDir)
 	if err := os.MkdirAll(root, 0o755); err != nil {
 		return Checkpoint{}, err
@@ -77,9 +101,10 @@ func (r *Run) Save(dir string, keep int) (Checkpoint, error) {
 	c := Checkpoint{filepath.Join(root, name), r.step}
 	// A step's checkpoint is the same whenever it is written: one that is there and whole stays.
 	s, err := checkCheckpoint(c.Dir)
-	if err != nil {
+	switch {
+	case err != nil:
 		partial := filepath.Join(root, partialPrefix+name)
-		if s, err = r.writeCheckpoint(partial); err != nil {
+		if s, err = r.writeCheckpoint(partial, passing); err != nil {
 			return c, errors.Join(fmt.Errorf("checkpoint of step %d: %w", r.step, err), os.RemoveAll(partial))
 		}
 		if err := discard(c.Dir); err != nil {
@@ -91,36 +116,48 @@ func (r *Run) Save(dir string, keep int) (Checkpoint, error) {
 		if err := syncDir(root); err != nil {
 			return c, err
 		}
+	case s.Passing && !passing:
+		s.Passing = false
+		if err := s.write(c.Dir); err != nil {
+			return c, err
+		}
 	}
 	for _, f := range []string{model.ConfigFile, model.WeightsFile} {
 		if err := publish(filepath.Join(c.Dir, f), filepath.Join(dir, f), s.SHA256[f]); err != nil {
 			return c, err
 		}
 	}
-	if keep == 0 {
-		return c, nil
-	}
+	return c, nil
+}
+
+// prune removes the checkpoints before this step that are passing, and of the others all but the newest keep.
+func (r *Run) prune(dir string, keep int) error {
 	all, err := listCheckpoints(dir)
 	if err != nil {
-		return c, err
+		return err
 	}
 	for _, old := range all {
 		// What is newer than this step is damaged, or the run would have gone on from there: no reason to drop others.
 		if old.Step > r.step {
 			continue
 		}
-		if keep--; keep >= 0 {
+		s, err := readState(old.Dir) // what cannot be read is damaged: it counts, and goes when it is old enough
+		passing := err == nil && s.Passing
+		if !passing {
+			keep--
+		}
+		if old.Step == r.step || !passing && keep >= 0 {
 			continue
 		}
 		if err := discard(old.Dir); err != nil {
-			return c, err
+			return err
 		}
 	}
-	return c, nil
+	return nil
 }
 
 // writeCheckpoint writes all files of a checkpoint to the new folder dir.
-func (r *Run) writeCheckpoint(dir string) (s runState, err error) {
+func (r *Run) writeCheckpoint(dir string, passing bool) (s runState, err error) {
 	if err := os.RemoveAll(dir); err != nil {
 		return s, err
 	}
@@ -151,20 +188,25 @@ func (r *Run) writeCheckpoint(dir string) (s runState, err error) {
 	if err != nil {
 		return s, err
 	}
-	s = runState{Format: runStateFormat, Step: r.step, Tokens: r.tokens(), Seed: r.Config.Train.Seed, Text: text, SHA256: map[string]string{}}
+	s = runState{Format: runStateFormat, Step: r.step, Tokens: r.tokens(), Seed: r.Config.Train.Seed, Text: text, SHA256: map[string]string{}, Passing: passing}
 	for _, f := range checkpointFiles {
 		if s.SHA256[f], err = hashFile(filepath.Join(dir, f)); err != nil {
 			return s, err
 		}
 	}
-	if err := safetensors.WriteFileAtomic(filepath.Join(dir, stateFile), 0o644, func(w io.Writer) error {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		return e.Encode(s)
-	}); err != nil {
+	if err := s.write(dir); err != nil {
 		return s, err
 	}
 	return s, syncDir(dir)
+}
+
+// write writes a checkpoint's state.json, whole or not at all.
+func (s runState) write(dir string) error {
+	return safetensors.WriteFileAtomic(filepath.Join(dir, stateFile), 0o644, func(w io.Writer) error {
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		return e.Encode(s)
+	})
 }
 
 // finiteReader refuses to read what is not finite: a checkpoint of it would be one from which no run can go on, in the place
@@ -380,8 +422,8 @@ func listCheckpoints(dir string) ([]Checkpoint, error) {
 	return cs, nil
 }
 
-// checkCheckpoint reads a checkpoint's state and compares its files with it.
-func checkCheckpoint(dir string) (runState, error) {
+// readState reads a checkpoint's state.
+func readState(dir string) (runState, error) {
 	var s runState
 	path := filepath.Join(dir, stateFile)
 	b, err := os.ReadFile(path)
@@ -393,6 +435,15 @@ func checkCheckpoint(dir string) (runState, error) {
 	}
 	if s.Format != runStateFormat || s.Step < 0 {
 		return s, fmt.Errorf("%s: format %q at step %d, want %q", path, s.Format, s.Step, runStateFormat)
+	}
+	return s, nil
+}
+
+// checkCheckpoint reads a checkpoint's state and compares its files with it.
+func checkCheckpoint(dir string) (runState, error) {
+	s, err := readState(dir)
+	if err != nil {
+		return s, err
 	}
 	for _, f := range checkpointFiles {
 		sum, err := hashFile(filepath.Join(dir, f))

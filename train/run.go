@@ -48,6 +48,8 @@ type Run struct {
 
 	// StopAt ends Train after that many updates in all, where it is less than the configuration's steps; 0: it does not.
 	StopAt int
+	// Saves says when Train saves beside what save_every asks for. New makes it of save_seconds; where Every is 0, it never does.
+	Saves Budget
 	// OtherText lets Restore take a checkpoint that was trained on another text.
 	OtherText bool
 
@@ -67,6 +69,9 @@ type Run struct {
 	pending []Step
 	since   time.Time
 }
+
+// saveShare is the largest part of the time that goes into checkpoints which are made by time.
+const saveShare = 0.05
 
 // Corpus is the text or the sound that a configuration names: a file, or what is generated, which bears its task's name.
 // A sound has the configuration's rate.
@@ -100,6 +105,7 @@ func New(c Config, ex prog.Executor, text *data.Corpus) (*Run, error) {
 		return nil, err
 	}
 	r := &Run{Config: c, Model: m, ex: ex, trainPart: trainPart, val: val, ring: make([]float32, 2*t.LogEvery)}
+	r.Saves = Budget{Every: time.Duration(t.SaveSeconds * float64(time.Second)), Share: saveShare}
 	if err := r.load(); err != nil {
 		r.Close()
 		return nil, err
@@ -181,17 +187,16 @@ func (r *Run) Executor() prog.Executor { return r.ex }
 // Text is what the run trains on and what is held out of it.
 func (r *Run) Text() (train, held data.Part) { return r.trainPart, r.val }
 
-// Train makes the steps that are left, and validates and saves where the configuration asks for it and at the end.
-// It ends early, after a whole step and with everything told to o, when ctx does (the error then is ctx's), and at
+// Train makes the steps that are left, and validates and saves where the configuration or Saves asks for it and at the
+// end. It ends early, after a whole step and with everything told to o, when ctx does (the error then is ctx's), and at
 // StopAt, where it saves.
 func (r *Run) Train(ctx context.Context, o Observer) error {
 	t := r.Config.Train
 	r.since = time.Now()
-	end := t.Steps
-	if r.StopAt > 0 {
-		end = min(end, r.StopAt)
+	if r.Saves.next.IsZero() {
+		r.Saves.Wait(r.Saves.Every)
 	}
-	for r.step < end {
+	for end := r.end(); r.step < end; {
 		if err := ctx.Err(); err != nil {
 			return errors.Join(r.flush(o), err)
 		}
@@ -202,7 +207,7 @@ func (r *Run) Train(ctx context.Context, o Observer) error {
 			return err
 		}
 		evalDue := r.EvalDue()
-		saveDue := r.step == end || t.SaveEvery > 0 && r.step%t.SaveEvery == 0
+		saveDue := r.SaveDue() || r.Saves.Every > 0 && r.Saves.Due()
 		if r.step%t.LogEvery == 0 || evalDue || saveDue || time.Since(r.since) > time.Second {
 			if err := r.flush(o); err != nil {
 				return err
@@ -218,15 +223,32 @@ func (r *Run) Train(ctx context.Context, o Observer) error {
 			}
 		}
 		if saveDue {
+			start := r.Saves.now()
 			if err := o.Save(r.step); err != nil {
 				return err
 			}
+			r.Saves.Spent(start)
 		}
 		if evalDue || saveDue {
 			r.since = time.Now()
 		}
 	}
 	return nil
+}
+
+// end is the number of updates at which Train ends.
+func (r *Run) end() int {
+	if r.StopAt > 0 {
+		return min(r.Config.Train.Steps, r.StopAt)
+	}
+	return r.Config.Train.Steps
+}
+
+// SaveDue says whether the configuration, or the end, asks for a checkpoint after the updates made so far: one that counts
+// among those that keep_checkpoints keeps.
+func (r *Run) SaveDue() bool {
+	every := r.Config.Train.SaveEvery
+	return r.step > 0 && every > 0 && r.step%every == 0 || r.step == r.end()
 }
 
 // EvalDue says whether the configuration asks for a validation after the updates made so far.

@@ -49,10 +49,10 @@ func (o *openRun) sendNorms() error {
 	}
 	o.s.host.Post(event{"norms", d}, columns)
 	o.norms.list, o.norms.step = list, d.Step
-	if o.norms.pace.due() {
+	if o.norms.pace.Due() {
 		start := timeNow()
 		o.logNorms()
-		o.norms.pace.spent(start)
+		o.norms.pace.Spent(start)
 	}
 	return nil
 }
@@ -60,7 +60,7 @@ func (o *openRun) sendNorms() error {
 // normLog is the log of what an open run's normalisers did.
 type normLog struct {
 	log  *train.NormLog
-	pace budget
+	pace train.Budget
 	list []model.NormStats // of the last step that was told
 	step int
 	kept int // the last step in the log

@@ -38,32 +38,8 @@ type openRun struct {
 	probe    *probe
 	gen      *generation // the last one; nil: none
 
-	save, sample, inner, memory, collect budget
-	speed                                meter
-}
-
-// budget lets something happen as often as its cost allows.
-type budget struct {
-	every time.Duration // at most so often
-	share float64       // and at most this share of the time
-	next  time.Time
-}
-
-// due says whether it may happen now.
-func (b *budget) due() bool { return !timeNow().Before(b.next) }
-
-// spent tells that it happened and began at start.
-func (b *budget) spent(start time.Time) {
-	b.paid(start)
-	if least := timeNow().Add(b.every); b.next.Before(least) {
-		b.next = least
-	}
-}
-
-// paid tells that it was given up, having begun at start: it may happen again once its time is made up for.
-func (b *budget) paid(start time.Time) {
-	now := timeNow()
-	b.next = now.Add(time.Duration(float64(now.Sub(start)) / b.share))
+	sample, inner, memory, collect train.Budget
+	speed                          meter
 }
 
 // meter measures the speed of steps.
@@ -78,6 +54,11 @@ type loadOptions struct {
 	otherText bool   // though it is not the one that the run was trained on
 }
 
+// pace is a budget by the clock of this package.
+func pace(every time.Duration, share float64) train.Budget {
+	return train.Budget{Every: every, Share: share, Now: func() time.Time { return timeNow() }}
+}
+
 // initialDir is where the weights lie with which a run begins, if they are not random.
 const initialDir = "initial"
 
@@ -85,13 +66,9 @@ const initialDir = "initial"
 func (s *Session) load(id string, lo loadOptions) (_ *openRun, err error) {
 	o := &openRun{
 		s: s, id: id, dir: s.runDir(id), saved: -1,
-		save: budget{every: 5 * time.Second, share: 0.05}, sample: budget{every: 3 * time.Second, share: 0.2},
-		inner: budget{every: 2 * time.Second, share: 0.1}, memory: budget{every: time.Second, share: 1},
-		collect: budget{every: time.Second, share: 0.1},
-		norms:   normLog{pace: budget{every: time.Second, share: 0.02}},
+		sample: pace(3*time.Second, 0.2), inner: pace(2*time.Second, 0.1), memory: pace(time.Second, 1), collect: pace(time.Second, 0.1),
+		norms: normLog{pace: pace(time.Second, 0.02)},
 	}
-	now := timeNow()
-	o.save.next, o.memory.next = now.Add(2*time.Second), now
 	if o.kept, err = readKept(o.dir); err != nil {
 		return nil, err
 	}
@@ -133,6 +110,12 @@ func (s *Session) load(id string, lo loadOptions) (_ *openRun, err error) {
 		}
 	}()
 	o.run.OtherText = lo.otherText
+	every := 5 * time.Second // a tab is closed without a word: what the configuration has for a process is too long here
+	if s := c.Train.SaveSeconds; s > 0 {
+		every = min(every, time.Duration(s*float64(time.Second)))
+	}
+	o.run.Saves = pace(every, 0.05)
+	o.run.Saves.Wait(2 * time.Second)
 	initial := filepath.Join(o.dir, initialDir)
 	switch _, e := os.Stat(initial); {
 	case from != nil:
@@ -227,35 +210,30 @@ func (o *openRun) Steps(steps []train.Step, seconds float64) error {
 	o.last = now
 	o.s.send("steps", d)
 	o.clock(len(steps), seconds)
-	if o.collect.due() {
+	if o.collect.Due() {
 		// Only a collection lets go of what Go refers to in JavaScript, and Go, which does not see its size, puts that off.
 		start := timeNow()
 		runtime.GC()
-		o.collect.spent(start)
+		o.collect.Spent(start)
 	}
 	if err := o.sendNorms(); err != nil {
 		return err
 	}
-	if o.memory.due() {
-		o.memory.spent(timeNow())
+	if o.memory.Due() {
+		o.memory.Spent(timeNow())
 		o.s.send("memory", o.s.memory())
-	}
-	if o.save.due() {
-		if err := o.saveNow(); err != nil {
-			return err
-		}
 	}
 	return o.show()
 }
 
 // show lets the page see what the model has learned, as often as its time allows.
 func (o *openRun) show() error {
-	if o.inner.due() || o.ended() {
+	if o.inner.Due() || o.ended() {
 		if err := o.look(); err != nil {
 			return err
 		}
 	}
-	if o.sample.due() || o.ended() {
+	if o.sample.Due() || o.ended() {
 		return o.speak()
 	}
 	return nil
@@ -292,7 +270,7 @@ func (o *openRun) logged(err error) {
 	o.unlogged = err != nil
 }
 
-// Save implements train.Observer: the configuration's save_every, and the end.
+// Save implements train.Observer: the configuration's save_every, what the tab adds, and the end.
 func (o *openRun) Save(int) error { return o.saveNow() }
 
 // saveNow writes a checkpoint where there is something new. One that cannot be written is a notice: the run goes on.
@@ -303,7 +281,7 @@ func (o *openRun) saveNow() error {
 	o.logNorms()
 	start := timeNow()
 	_, err := o.run.Save(o.dir, o.run.Config.Train.KeepCheckpoints)
-	o.save.spent(start)
+	o.run.Saves.Spent(start)
 	if err != nil {
 		if isFile(err) {
 			o.s.notice(failf(codeStorage, "the checkpoint of step %d could not be written: %w", o.run.Step(), plain(err)))
@@ -389,7 +367,7 @@ func (p *probe) close() {
 // look sends the page the inner loop's losses.
 func (o *openRun) look() (err error) {
 	start := timeNow()
-	defer o.inner.spent(start)
+	defer o.inner.Spent(start)
 	if o.probe == nil {
 		if o.probe, err = o.newProbe(); err != nil {
 			return err

@@ -37,7 +37,7 @@ func (o *openRun) speak() error {
 	if len(c.Prompts) == 0 && o.rate == 0 || length == 0 {
 		return nil
 	}
-	start, done := timeNow(), o.sample.spent
+	start, done := timeNow(), o.sample.Spent
 	defer func() { done(start) }()
 	if o.sampler == nil {
 		o.sampler = &sampler{decoder: model.NewDecoder(o.run.Model, o.run.Executor())}
@@ -64,7 +64,7 @@ func (o *openRun) speak() error {
 	var out []byte
 	for range length {
 		if o.ctx != nil && o.ctx.Err() != nil {
-			done = o.sample.paid
+			done = o.sample.Paid
 			return nil
 		}
 		logits, err := d.Feed(ids)

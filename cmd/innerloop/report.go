@@ -133,8 +133,13 @@ func (r *report) catchUp(ctx context.Context, restored bool) error {
 }
 
 // Save implements train.Observer.
-func (r *report) Save(step int) error {
-	if _, err := r.run.Save(r.out.dir, r.run.Config.Train.KeepCheckpoints); err != nil {
+func (r *report) Save(step int) (err error) {
+	if r.run.SaveDue() {
+		_, err = r.run.Save(r.out.dir, r.run.Config.Train.KeepCheckpoints)
+	} else {
+		_, err = r.run.SavePassing(r.out.dir)
+	}
+	if err != nil {
 		return fail(exitOutput, err)
 	}
 	r.saved = step
