@@ -132,3 +132,9 @@ export function put(bytes, source, at) {
   bytes.set(part);
   return part.length;
 }
+
+/**
+ * unique is a name that no other tab makes. Unlike crypto.randomUUID, what it is made of is there in every page, one that
+ * came over plain http too.
+ */
+export const unique = () => [...crypto.getRandomValues(new Uint8Array(8))].map((b) => b.toString(16).padStart(2, "0")).join("");

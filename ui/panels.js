@@ -171,7 +171,12 @@ export function createNotices(app) {
   app.on("ready", (/** @type {import("./messages.d.ts").Hello} */ hello) => {
     missing(app, hello.device);
     const { kind, problem } = hello.storage;
-    if (kind === "memory") {
+    if (!isSecureContext) {
+      const lacks = [hello.device.problem === "no-webgpu" ? "no GPU: it trains in pure Go, slowly" : "", kind === "memory" ? "no storage: runs and texts are kept in memory only, until you leave" : ""].filter(Boolean);
+      app.notify({
+        id: "insecure", tone: "warn", title: "This page came over plain http.", text: `Browsers give such a page ${lacks.join("; and ") || "less than others"}. Open it over https, or as http://localhost on the machine that serves it. Download what you want to keep.`,
+      });
+    } else if (kind === "memory") {
       app.notify({ id: "memory-only", tone: "warn", title: "Runs are kept only until you leave.", text: `${problem || "This browser gives the page no storage."} Private windows do that: download what you want to keep.` });
     } else if (problem) app.notify({ id: "storage", tone: "warn", title: "Storage:", text: problem });
   });
@@ -188,11 +193,12 @@ const BROWSERS = new Map([
 /** missing tells that there is no GPU and how to get one. @param {App} app @param {import("./messages.d.ts").Device} d */
 function missing(app, d) {
   if (d.backend !== "go" || d.problem === "" || d.problem === "chosen") return;
+  if (!isSecureContext && d.problem === "no-webgpu") return; // no browser would give it one: the notice of plain http says so
   const agent = navigator.userAgent;
   const mine = agent.includes("Firefox/") ? "firefox" : agent.includes("Chrome/") ? "chromium" : agent.includes("Safari/") ? "safari" : "";
   const others = [...BROWSERS].filter(([name]) => name !== mine).map(([, text]) => text);
   const why = {
-    "no-webgpu": isSecureContext ? "This browser has no WebGPU." : "WebGPU needs an https address, or localhost: this page has neither.",
+    "no-webgpu": "This browser has no WebGPU.",
     "no-adapter": "This browser has WebGPU but finds no GPU that it may use.",
     "failed": `The GPU could not be opened: ${d.message}.`,
   }[d.problem];

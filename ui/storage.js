@@ -1,7 +1,7 @@
 // @ts-check
 // Where runs are kept: the browser's private file system, or memory where it has none for this page.
 
-import { nameOf } from "./handles.js";
+import { nameOf, unique } from "./handles.js";
 import { MemoryFolder } from "./memory.js";
 
 /** @typedef {import("./host.js").Storage} Storage */
@@ -14,7 +14,7 @@ import { MemoryFolder } from "./memory.js";
  */
 export async function openStorage(manager) {
   try {
-    if (!manager?.getDirectory) throw new Error("this browser has no private file system, or the page is neither https nor localhost");
+    if (!manager?.getDirectory) throw new Error("this browser has no private file system");
     const root = await manager.getDirectory();
     try {
       await probe(root);
@@ -32,7 +32,7 @@ export async function openStorage(manager) {
 
 /** probe writes a file, reads it and removes it. @param {any} root */
 async function probe(root) {
-  const name = `.probe-${crypto.randomUUID()}`;
+  const name = `.probe-${unique()}`;
   const file = await root.getFileHandle(name, { create: true });
   try {
     const access = await file.createSyncAccessHandle();

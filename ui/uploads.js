@@ -2,7 +2,7 @@
 // Files that people bring, and those that they take with them: a run's or a model's files, and texts.
 
 import { O } from "./fs.js";
-import { FSError } from "./handles.js";
+import { FSError, unique } from "./handles.js";
 import { checkFiles, cleanPath, DataError, isZip, LIMITS, listZip, unzip, zip } from "./zip.js";
 
 /** @typedef {import("./fs.js").FileSystem} FileSystem */
@@ -25,7 +25,7 @@ const WEIGHTS = "model.safetensors";
 const KNOWN = new Set([WEIGHTS, "config.json", "config.toml", "optimizer.safetensors", "state.json", "metrics.jsonl", "run.json"]);
 
 /** stamp is a name that no other tab makes and that tells its time. */
-const stamp = () => `${Date.now()}-${crypto.randomUUID().slice(0, 8)}`;
+const stamp = () => `${Date.now()}-${unique()}`;
 
 /**
  * sweep removes what a tab that was closed in the middle left behind: what is an hour old.

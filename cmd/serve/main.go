@@ -41,8 +41,8 @@ never leave the machine. Ctrl-C ends it; runs stay in the browser and are there 
   -open=false      do not open the browser
   -export DIR      do not serve: write the page to DIR as a static site, for any web server and any sub-path
 
-The browser keeps runs by address: the same host and port find them again. It offers WebGPU to localhost,
-127.0.0.1 and https only.
+The browser keeps runs by address: the same host and port find them again. It offers WebGPU and storage to localhost,
+127.0.0.1 and https only: elsewhere the page trains in pure Go and keeps runs in memory, until it is left.
 `
 
 // The exit codes.

@@ -42,7 +42,7 @@ func serve(ctx context.Context, o options, out, errs io.Writer) error {
 	at := address(host, l)
 	fmt.Fprintf(out, "\n  %s\n\n", at)
 	if unspecified(host) {
-		fmt.Fprintln(out, "Other machines reach it too, but browsers offer them no WebGPU unless it comes by https.")
+		fmt.Fprintln(out, "Other machines reach it too, but browsers offer them neither WebGPU nor storage unless it comes by https.")
 	}
 	if o.open {
 		if err := open(at); err != nil {

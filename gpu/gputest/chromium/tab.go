@@ -45,7 +45,8 @@ func Start(t testing.TB, handler http.Handler, limit time.Duration, without ...s
 	t.Cleanup(srv.Close)
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	t.Cleanup(cancel)
-	flags := map[string]any{"enable-unsafe-webgpu": true, "use-webgpu-adapter": "swiftshader", "disable-quic": true, "disable-component-update": true}
+	// Names that end with .test are this machine's: pages from there came over plain http, as from another machine.
+	flags := map[string]any{"host-resolver-rules": "MAP *.test 127.0.0.1", "enable-unsafe-webgpu": true, "use-webgpu-adapter": "swiftshader", "disable-quic": true, "disable-component-update": true}
 	for _, f := range without {
 		delete(flags, f)
 	}
@@ -74,6 +75,14 @@ func (b *Browser) Origin(t testing.TB, handler http.Handler) *Browser {
 	srv := httptest.NewServer(handler)
 	t.Cleanup(srv.Close)
 	return &Browser{URL: srv.URL, Downloads: b.Downloads, t: t, ctx: b.ctx}
+}
+
+// Named is the browser over the same server by another name, which ends with .test. Browsers trust 127.0.0.1 and localhost
+// as they trust https; they do not trust such a name, and offer its pages less.
+func (b *Browser) Named(name string) *Browser {
+	c := *b
+	c.URL = strings.Replace(b.URL, "127.0.0.1", name, 1)
+	return &c
 }
 
 // Tab is a tab of a Browser. Its methods fail the test on errors.
