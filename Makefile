@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .SILENT:
-.PHONY: innerloop test setup vet page race lint fuzz clean help
+.PHONY: innerloop test setup vet page race timing lint fuzz clean help
 
 FUZZTIME ?= 30s
 LINT := go tool -modfile=tools/go.mod golangci-lint
@@ -11,16 +11,16 @@ LINT := go tool -modfile=tools/go.mod golangci-lint
 innerloop: ## build ./innerloop, the command line
 	go build -o $@ ./cmd/innerloop
 
-# Two packages at a time: one compiles or waits for its browser while another computes. The tests of the page come alone,
-# since some of them measure time: first those, one by one, and then the others, which wait for much, three at a time.
+# Two packages at a time: one compiles or waits for its browser while another computes. The tests of the page come after
+# them, two browsers at a time. No test bounds a time; the limit of go test ends what hangs.
 test: setup vet page race ## install what is missing and run every check; without an adapter or a browser it fails
 	echo '== go test ./...'
 	export XDG_RUNTIME_DIR=$$(mktemp -d)
 	trap 'rm -rf "$$XDG_RUNTIME_DIR"' EXIT
 	export INNERLOOP_REQUIRE_GPU=1 INNERLOOP_REQUIRE_BROWSER=1
 	failed=0
-	go test -p 2 -timeout 30m $$(go list ./... | grep -v '/ui/e2e$$') 2>&1 || failed=1
-	go test -parallel 3 -timeout 30m ./ui/e2e 2>&1 || failed=1
+	go test -p 2 -timeout 2h $$(go list ./... | grep -v '/ui/e2e$$') 2>&1 || failed=1
+	go test -parallel 2 -timeout 2h ./ui/e2e 2>&1 || failed=1
 	exit $$failed
 
 setup: ## install a C compiler, a Vulkan driver and Chromium where they are missing
@@ -47,7 +47,11 @@ race: ## the race detector over all that runs without a GPU and a browser
 	echo '== go test -race, without a GPU'
 	list='{{if eq .Name "main"}}{{.ImportPath}} {{join .Deps " "}}{{end}}'
 	packages=$$(go list -test -f "$$list" ./... | grep '^[^ ]*\.test ' | grep -v chromedp | sed 's/\.test .*//')
-	VK_DRIVER_FILES=/nonexistent go test -race -short -skip "^TestScript$$" -p 2 -timeout 15m $$packages 2>&1
+	VK_DRIVER_FILES=/nonexistent go test -race -short -skip "^TestScript$$" -p 2 -timeout 2h $$packages 2>&1
+
+timing: setup ## the tests that measure time, one by one, as ratios or in CPU time: for a quiet machine
+	export INNERLOOP_TIMING=1 INNERLOOP_REQUIRE_GPU=1 INNERLOOP_REQUIRE_BROWSER=1
+	go test -count=1 -p 1 -parallel 1 -timeout 2h -v -run '^TestTiming' ./gpu ./ui/e2e 2>&1
 
 lint: ## golangci-lint, at the version of tools/go.mod, for this machine and for the browser
 	$(LINT) run

@@ -3,6 +3,7 @@
 package gpu_test
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -73,4 +74,12 @@ func TestBrowserGoldens(t *testing.T) {
 	} {
 		passed(t, chromium.RunTests(t, c.dir, "-test.run=^TestGolden"), c.want)
 	}
+}
+
+// TestTimingBrowser compares what a replayed step costs in the browser with one that is encoded through the binding.
+func TestTimingBrowser(t *testing.T) {
+	if os.Getenv("INNERLOOP_TIMING") != "1" {
+		t.Skip("measures time: make timing runs it")
+	}
+	passed(t, chromium.RunTests(t, ".", "-test.run=^TestTiming"), []string{"TestTimingReplay"})
 }

@@ -1,6 +1,7 @@
 package gpu
 
 import (
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -149,9 +150,12 @@ func encoded(t testing.TB, rounds int) (replay, binding time.Duration) {
 	return rs[rounds/2], bs[rounds/2]
 }
 
-// TestReplayIsCheap checks that a step crosses into JavaScript once. The cost of one call into JavaScript is in both
+// TestTimingReplay checks that a step crosses into JavaScript once. The cost of one call into JavaScript is in both
 // times, so that their ratio holds on any machine.
-func TestReplayIsCheap(t *testing.T) {
+func TestTimingReplay(t *testing.T) {
+	if os.Getenv("INNERLOOP_TIMING") != "1" {
+		t.Skip("measures time: make timing runs it")
+	}
 	replay, binding := encoded(t, 101)
 	ratio := float64(binding) / float64(replay)
 	t.Logf("%d dispatches, up to the submission: replayed in %.3f ms, encoded through the binding in %.3f ms, %.1f times as long",

@@ -86,11 +86,7 @@ func TestLost(t *testing.T) {
 			g := open(t)
 			run, x := slow(t, g)
 			destroySoon(g)
-			start := time.Now()
 			err := wait(g, run, x)
-			if took := time.Since(start); took > 5*time.Second {
-				t.Errorf("it took %v", took)
-			}
 			if !errors.Is(err, ErrLost) {
 				t.Fatalf("got %v, want ErrLost", err)
 			}

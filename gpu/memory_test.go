@@ -282,6 +282,18 @@ func TestInFlight(t *testing.T) {
 	if err := errors.Join(run.Run(), g.Sync()); err != nil {
 		t.Fatal(err)
 	}
+	for try := range 5 { // a system that is busy may hold up the last runs: one quiet try is enough, and there is none without a limit
+		if total, left := queueRuns(t, g, run); left <= total/2 {
+			return
+		} else if try == 4 {
+			t.Errorf("%v of %v were still to do when the last run was queued", left, total)
+		}
+	}
+}
+
+// queueRuns queues runs and returns how long they took, and how much of that came after the last one was queued.
+func queueRuns(t *testing.T, g *Device, run prog.Runner) (total, left time.Duration) {
+	t.Helper()
 	const n = 40
 	start := time.Now()
 	for range n {
@@ -293,9 +305,7 @@ func TestInFlight(t *testing.T) {
 	if err := g.Sync(); err != nil {
 		t.Fatal(err)
 	}
-	total := time.Since(start)
+	total = time.Since(start)
 	t.Logf("%d runs take %v; %v after the last was queued", n, total, total-queued)
-	if total-queued > total/2 {
-		t.Errorf("%v of %v were still to do when the last run was queued", total-queued, total)
-	}
+	return total, total - queued
 }

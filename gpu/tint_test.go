@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"innerloop/gpu/gputest/chromium"
 	"innerloop/prog"
@@ -83,7 +82,7 @@ func TestTint(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles hundreds of shaders")
 	}
-	page := chromium.Open(t, nil, 5*time.Minute)
+	page := chromium.Open(t, nil)
 	adapter, err := chromium.Eval[string](page, tintJS)
 	if err != nil {
 		t.Fatal(err)

@@ -174,7 +174,7 @@ func (x *tab) await(what string, is func(posted) bool) posted {
 
 func (x *tab) awaitFrom(from int, what string, is func(posted) bool) posted {
 	x.t.Helper()
-	late := time.AfterFunc(60*time.Second, func() {
+	late := time.AfterFunc(10*time.Minute, func() {
 		x.mu.Lock()
 		x.more.Broadcast()
 		x.mu.Unlock()

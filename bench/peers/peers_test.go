@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"innerloop/gpu/gputest/chromium"
 	"innerloop/prog"
@@ -98,7 +97,7 @@ func TestBrowser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tab := chromium.Open(t, s, 5*time.Minute)
+	tab := chromium.Open(t, s)
 	p := page{eval: func(expression string) (json.RawMessage, error) {
 		return chromium.Eval[json.RawMessage](tab, expression)
 	}}

@@ -223,12 +223,37 @@ func (p *page) tabTo(selector string) {
 }
 
 // walk presses the tab key from the top of the page to its end: each control that can be seen gets the focus, once, where
-// it can be seen to have it, and one region after the other.
+// it can be seen to have it, and one region after the other. Where the page's controls change under it, as when an answer
+// of the worker comes late, it begins again.
 func (p *page) walk(where string) {
 	p.t.Helper()
+	for range 10 {
+		if wrong, whole := p.walkOnce(where); whole {
+			for _, w := range wrong {
+				p.t.Errorf("%s: %s", where, w)
+			}
+			return
+		}
+	}
+	p.t.Fatalf("%s: the page's controls change during each walk", where)
+}
+
+// walkOnce is a walk, with what was wrong in it. It is whole where the page's controls stayed as they were.
+func (p *page) walkOnce(where string) (wrong []string, whole bool) {
+	p.t.Helper()
 	chromium.JS[any](p.Tab, `void (() => {
-  const all = document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex]");
-  globalThis.walked = { left: new Set([...all].filter((e) => e.tabIndex >= 0 && !e.disabled && e.checkVisibility({ visibilityProperty: true }))), regions: [], wrong: [] };
+  const controls = () => [...document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex]")]
+    .filter((e) => e.tabIndex >= 0 && !e.disabled && e.checkVisibility({ visibilityProperty: true }));
+  const first = controls();
+  globalThis.walked?.seen.disconnect();
+  const walked = (globalThis.walked = { left: new Set(first), regions: [], wrong: [], changed: false });
+  walked.look = () => {
+    const now = controls();
+    if (now.length !== first.length || now.some((e, i) => e !== first[i])) walked.changed = true;
+    return walked.changed;
+  };
+  walked.seen = new MutationObserver(walked.look);
+  walked.seen.observe(document, { subtree: true, childList: true, attributes: true });
 })()`)
 	p.top()
 	name := `(e) => e.id ? "#" + e.id : (e.getAttribute("aria-label") ?? e.outerHTML).slice(0, 80)`
@@ -253,15 +278,18 @@ func (p *page) walk(where string) {
 			break
 		}
 		if i > 300 {
-			p.t.Fatalf("%s: the tab key goes round in circles", where)
+			return []string{"the tab key goes round in circles"}, !chromium.JS[bool](p.Tab, `walked.look()`)
 		}
 	}
-	for _, w := range chromium.JS[[]string](p.Tab, `walked.wrong.concat([...walked.left].map((e) => (`+name+`)(e) + " never has the focus"))`) {
-		p.t.Errorf("%s: %s", where, w)
+	if chromium.JS[bool](p.Tab, `walked.look()`) {
+		p.t.Logf("%s: the page changed during the walk", where)
+		return nil, false
 	}
+	wrong = chromium.JS[[]string](p.Tab, `walked.wrong.concat([...walked.left].map((e) => (`+name+`)(e) + " never has the focus"))`)
 	if got := strings.Join(chromium.JS[[]string](p.Tab, `walked.regions`), " "); got != "skip top rail main side" {
-		p.t.Errorf("%s: the tab key leads through %s", where, got)
+		wrong = append(wrong, "the tab key leads through "+got)
 	}
+	return wrong, true
 }
 
 // All with the keyboard, and nothing else.

@@ -179,10 +179,8 @@ func trainsInGo(t *testing.T, p *page, words ...string) {
 	p.Until(60*time.Second, `/Loss [0-9]/.test(document.querySelector("#headline-more").innerText)`)
 	first := p.loss()
 	p.after(120*time.Second, 150)
-	start := time.Now()
 	p.Click("#pause")
 	p.phase(30*time.Second, "paused")
-	t.Logf("paused after %v", time.Since(start))
 	at, last := p.step(), p.loss()
 	if !(last > 0 && last < first-0.3) {
 		t.Errorf("the loss went from %v to %v in %d steps", first, last, at)
@@ -229,23 +227,10 @@ func TestDevice(t *testing.T) {
 func lost(t *testing.T, b *chromium.Browser) {
 	p := part(t, b, "/?debug"+tiny+"&train.steps=100000", options{worker: destroyable})
 	p.ready()
-	chromium.JS[any](p.Tab, `void (globalThis.at = {}, realWorker.addEventListener("message", ({ data: m }) => {
-  if (m.event === "steps" && !at.first) at.first = performance.now();
-  if (m.event === "notice" && m.data.code === "lost") at.noticed = performance.now();
-  if (m.event === "steps" && at.noticed && !at.again) at.again = performance.now();
-}))`)
-	chromium.JS[any](p.Tab, `at.start = performance.now()`)
 	p.Click("#start")
 	p.saves()
-	chromium.JS[any](p.Tab, `at.gone = performance.now()`)
 	p.sabotage("destroy")
-	p.Until(60*time.Second, `at.again`)
-	// Five seconds, and on a machine that others use as well what the start took, which compiles the same kernels.
-	took, start := chromium.JS[float64](p.Tab, `at.again - at.gone`), chromium.JS[float64](p.Tab, `at.first - at.start`)
-	t.Logf("started in %.0f ms, on again after %.0f ms", start, took)
-	if took > max(5000, 2*start) {
-		t.Errorf("on again after %.0f ms, want 5 s; the start took %.0f ms", took, start)
-	}
+	p.Until(60*time.Second, `crossed.some((m) => m.event === "notice" && m.data.code === "lost") && crossed.at(-1).event === "steps"`)
 	p.says("#notices", "The GPU was lost, and the run goes on.", "goes on from the checkpoint of step", "on a new device")
 	p.silent("#failure")
 	p.says("#status-state", "Training")

@@ -27,9 +27,6 @@ import (
 	"innerloop/gpu/gputest/chromium"
 )
 
-// Tests that measure time, and those that a browser answers within some time, run one after the other and first; all
-// others are parallel.
-
 // site is the page, built once. What is compressed best is kept where go run ./cmd/serve keeps it.
 var site = sync.OnceValues(func() (*web.Site, error) {
 	var o web.Options
@@ -94,10 +91,10 @@ type page struct {
 
 // options say what the page meets.
 type options struct {
-	worker  string   // JavaScript that runs in the worker before its own
-	script  string   // JavaScript that runs in the page before its own
-	without []string // flags of the browser
-	noisy   bool     // errors on the console are expected
+	worker  string        // JavaScript that runs in the worker before its own
+	script  string        // JavaScript that runs in the page before its own
+	without []string      // flags of the browser
+	noisy   bool          // errors on the console are expected
 	limit   time.Duration
 }
 
@@ -120,8 +117,7 @@ func browse(t *testing.T, o options) *chromium.Browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// What a test waits for has limits of its own; this one ends a browser that hangs, beside others that work.
-	return chromium.Start(t, before(s.Handler(), o.worker), max(o.limit, 10*time.Minute), o.without...)
+	return chromium.Start(t, before(s.Handler(), o.worker), o.without...)
 }
 
 // before serves h with script put before the worker's own.
@@ -271,7 +267,7 @@ func (p *page) runID() string {
 // downloaded waits for the file that the page downloads and unpacks it; it is a .zip.
 func downloaded(t *testing.T, folder string) string {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(chromium.Patience); ; time.Sleep(100 * time.Millisecond) {
 		files, err := filepath.Glob(filepath.Join(folder, "*.zip"))
 		if err != nil {
 			t.Fatal(err)

@@ -14,7 +14,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"innerloop/gpu/gputest/chromium"
 )
@@ -66,7 +65,7 @@ func openFS(t testing.TB) *chromium.Page {
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = w.Write([]byte("<!doctype html><title>test</title>"))
 	})
-	page := chromium.Open(t, mux, 5*time.Minute)
+	page := chromium.Open(t, mux)
 	build := exec.Command("go", "build", "-o", wasm, fsprog)
 	build.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm")
 	if out, err := build.CombinedOutput(); err != nil {

@@ -15,7 +15,6 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/evanw/esbuild/pkg/api"
 
@@ -101,7 +100,7 @@ func openWorker(t *testing.T) *chromium.Page {
 		`StorageManager.prototype.getDirectory = () => Promise.reject(new DOMException("Storage directory access is denied.", "SecurityError"));`))
 	text("/full.js", js, bundleWorker(t, "/good.wasm", tellErrors+
 		`FileSystemSyncAccessHandle.prototype.write = () => { throw new DOMException("No space.", "QuotaExceededError"); };`))
-	page := chromium.Open(t, mux, 5*time.Minute)
+	page := chromium.Open(t, mux)
 	build := exec.Command("go", "build", "-o", wasm, "./testdata/hostprog")
 	build.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm")
 	if out, err := build.CombinedOutput(); err != nil {

@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
@@ -35,9 +34,9 @@ func path() (string, error) {
 }
 
 // Open serves handler (nil: a blank page) on 127.0.0.1, which browsers hold for secure, and opens its root. The page
-// closes with the test, or after limit. Where there is no Chromium the test is skipped, or fails if
+// closes with the test. Where there is no Chromium the test is skipped, or fails if
 // INNERLOOP_REQUIRE_BROWSER=1.
-func Open(t testing.TB, handler http.Handler, limit time.Duration) *Page {
+func Open(t testing.TB, handler http.Handler) *Page {
 	t.Helper()
 	bin, err := path()
 	if err != nil {
@@ -54,11 +53,11 @@ func Open(t testing.TB, handler http.Handler, limit time.Duration) *Page {
 	}
 	srv := httptest.NewServer(handler)
 	t.Cleanup(srv.Close)
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	ctx, cancel := context.WithTimeout(context.Background(), hang)
 	t.Cleanup(cancel)
 	opts := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(bin),
-		chromedp.UserDataDir(t.TempDir()),
+		chromedp.WSURLReadTimeout(Patience),
 		chromedp.NoSandbox,
 		chromedp.Flag("enable-unsafe-webgpu", true), // without it the adapter is null
 		chromedp.Flag("use-webgpu-adapter", "swiftshader"),

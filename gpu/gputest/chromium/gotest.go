@@ -31,12 +31,11 @@ const runWorker = `((job) => new Promise((resolve, reject) => {
 
 // RunTests builds the tests of the package in folder dir for the browser and runs them in a worker, the way a page
 // trains, with args beside -test.v. Their files are those of the module, only to read, and INNERLOOP_REQUIRE_GPU=1
-// makes them fail where there is no WebGPU. It returns the names of what passed, subtests too, and fails t where
+// makes them fail where there is no WebGPU; INNERLOOP_TIMING is as it is here. It returns the names of what passed, subtests too, and fails t where
 // anything failed or nothing passed. INNERLOOP_BROWSER_ARGS, if set, are arguments that replace args, to look at a
 // single test or a benchmark: "-test.run=^TestInfo$", "-test.run=^$ -test.bench=Load".
 func RunTests(t *testing.T, dir string, args ...string) (passed []string) {
 	t.Helper()
-	const limit = 10 * time.Minute
 	if testing.Short() {
 		t.Skip("builds and runs WebAssembly")
 	}
@@ -69,7 +68,7 @@ func RunTests(t *testing.T, dir string, args ...string) (passed []string) {
 		t.Fatal(err)
 	}
 	wasm := filepath.Join(t.TempDir(), "test.wasm")
-	page := Open(t, testServer(t, module, filepath.Join(env("GOROOT"), "lib", "wasm", "wasm_exec.js"), wasm), limit)
+	page := Open(t, testServer(t, module, filepath.Join(env("GOROOT"), "lib", "wasm", "wasm_exec.js"), wasm))
 	build := exec.CommandContext(page.ctx, "go", "test", "-c", "-o", wasm, ".")
 	build.Dir = dir
 	build.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm")
@@ -80,9 +79,9 @@ func RunTests(t *testing.T, dir string, args ...string) (passed []string) {
 	if len(own) > 0 {
 		args = own
 	}
-	args = append([]string{"-test.v", "-test.timeout=" + (limit - time.Minute).String()}, args...)
+	args = append([]string{"-test.v", "-test.timeout=" + (hang - time.Minute).String()}, args...)
 	job, err := json.Marshal(map[string]any{
-		"folder": "/" + filepath.ToSlash(folder), "args": args, "env": map[string]string{"INNERLOOP_REQUIRE_GPU": "1"},
+		"folder": "/" + filepath.ToSlash(folder), "args": args, "env": map[string]string{"INNERLOOP_REQUIRE_GPU": "1", "INNERLOOP_TIMING": os.Getenv("INNERLOOP_TIMING")},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -29,10 +29,10 @@ type Browser struct {
 	ctx context.Context
 }
 
-// Start starts a browser that closes with the test, or after limit. without names flags of Open's that it does not get,
+// Start starts a browser that closes with the test. without names flags of Open's that it does not get,
 // as enable-unsafe-webgpu, without which there is no adapter. Where there is no Chromium the test is skipped, or fails
 // if INNERLOOP_REQUIRE_BROWSER=1.
-func Start(t testing.TB, handler http.Handler, limit time.Duration, without ...string) *Browser {
+func Start(t testing.TB, handler http.Handler, without ...string) *Browser {
 	t.Helper()
 	bin, err := path()
 	if err != nil {
@@ -43,14 +43,14 @@ func Start(t testing.TB, handler http.Handler, limit time.Duration, without ...s
 	}
 	srv := httptest.NewServer(handler)
 	t.Cleanup(srv.Close)
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	ctx, cancel := context.WithTimeout(context.Background(), hang)
 	t.Cleanup(cancel)
 	// Names that end with .test are this machine's: pages from there came over plain http, as from another machine.
 	flags := map[string]any{"host-resolver-rules": "MAP *.test 127.0.0.1", "enable-unsafe-webgpu": true, "use-webgpu-adapter": "swiftshader", "disable-quic": true, "disable-component-update": true}
 	for _, f := range without {
 		delete(flags, f)
 	}
-	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(bin), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox, chromedp.WindowSize(1280, 800))
+	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(bin), chromedp.WSURLReadTimeout(Patience), chromedp.NoSandbox, chromedp.WindowSize(1280, 800))
 	for name, v := range flags {
 		opts = append(opts, chromedp.Flag(name, v))
 	}
@@ -183,9 +183,17 @@ func JS[T any](x *Tab, expression string) T {
 	return v
 }
 
-// Until waits until an expression is true, and fails the test after limit.
+// Patience is how long what waits for the browser waits: other work may keep all processors busy for long, so it only
+// ends what hangs. How fast something is, the tests of make timing ask.
+const Patience = 15 * time.Minute
+
+// hang ends a browser that hangs, before go test itself gives up.
+const hang = 100 * time.Minute
+
+// Until waits until an expression is true, and fails the test after the longer one of limit and Patience.
 func (x *Tab) Until(limit time.Duration, expression string) {
 	x.t.Helper()
+	limit = max(limit, Patience)
 	begin := time.Now()
 	end := begin.Add(limit)
 	for {
@@ -209,7 +217,7 @@ func (x *Tab) Click(selector string) {
 	if err != nil {
 		x.t.Fatal(err)
 	}
-	x.Until(30*time.Second, fmt.Sprintf("(e => e && !e.disabled && e.offsetParent !== null)(document.querySelector(%s))", q))
+	x.Until(Patience, fmt.Sprintf("(e => e && !e.disabled && e.offsetParent !== null)(document.querySelector(%s))", q))
 	x.Do(chromedp.Click(chromedp.CSS(selector)))
 }
 
