@@ -102,7 +102,7 @@ func (p *page) audit(where string) {
 func TestAxe(t *testing.T) {
 	t.Parallel()
 	axe(t)
-	b := browse(t, options{limit: 8 * time.Minute})
+	b := browse(t, options{})
 	p := part(t, b, "/?debug"+tiny+"&train.steps=100000&nonsense=1", options{worker: spoilable + panics, noisy: true})
 	p.ready()
 	p.says("[data-notice=link]", "nonsense")
@@ -295,7 +295,7 @@ func (p *page) walkOnce(where string) (wrong []string, whole bool) {
 // All with the keyboard, and nothing else.
 func TestKeyboard(t *testing.T) {
 	t.Parallel()
-	b := browse(t, options{limit: 5 * time.Minute})
+	b := browse(t, options{})
 	p := part(t, b, "/?debug"+tiny+"&train.steps=100000&nonsense=1", options{worker: spoilable})
 	p.ready()
 	p.says("[data-notice=link]", "nonsense")
@@ -442,7 +442,7 @@ func TestKeyboard(t *testing.T) {
 // On a phone all fits its width, the buttons of the run are in view wherever one is, and nothing is too small to hit.
 func TestPhone(t *testing.T) {
 	t.Parallel()
-	b := browse(t, options{limit: 5 * time.Minute})
+	b := browse(t, options{})
 	p := part(t, b, "/?debug"+tiny+"&train.steps=100000&nonsense=1", options{worker: spoilable})
 	p.size(375, 812)
 	p.ready()

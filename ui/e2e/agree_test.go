@@ -170,7 +170,7 @@ func agree(t *testing.T, what string, a, b losses) {
 // same bits on the command line and in the page, where nothing is rounded otherwise.
 func TestAgree(t *testing.T) {
 	t.Parallel()
-	b := browse(t, options{limit: 9 * time.Minute})
+	b := browse(t, options{})
 	native, err := gpu.Open(gpu.Options{})
 	if err != nil {
 		if errors.Is(err, gpu.ErrNoAdapter) && os.Getenv("INNERLOOP_REQUIRE_GPU") != "1" {

@@ -201,7 +201,7 @@ func TestNoAdapter(t *testing.T) {
 }
 
 func TestDevice(t *testing.T) {
-	b := browse(t, options{limit: 8 * time.Minute})
+	b := browse(t, options{})
 
 	t.Run("no WebGPU", func(t *testing.T) {
 		p := part(t, b, "/?debug"+plainGo+"&train.steps=100000", options{worker: `delete WorkerNavigator.prototype.gpu;`})

@@ -91,11 +91,10 @@ type page struct {
 
 // options say what the page meets.
 type options struct {
-	worker  string        // JavaScript that runs in the worker before its own
-	script  string        // JavaScript that runs in the page before its own
-	without []string      // flags of the browser
-	noisy   bool          // errors on the console are expected
-	limit   time.Duration
+	worker  string   // JavaScript that runs in the worker before its own
+	script  string   // JavaScript that runs in the page before its own
+	without []string // flags of the browser
+	noisy   bool     // errors on the console are expected
 }
 
 // needsPage skips a test where the page cannot be built, or should not be.

@@ -23,7 +23,7 @@ func TestLAN(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := chromium.Start(t, s.Handler("lan.test"), 15*time.Minute).Named("lan.test")
+	b := chromium.Start(t, s.Handler("lan.test")).Named("lan.test")
 	p := open(t, b, "/?debug"+tiny+"&train.steps=20", options{noisy: true}) // the browser complains of headers that want https
 	p.ready()
 	if chromium.JS[bool](p.Tab, `isSecureContext || "randomUUID" in crypto`) {

@@ -15,7 +15,7 @@ import (
 // Links of strangers: what fits is taken, the rest is named and left out, and the page lives.
 func TestHostileLink(t *testing.T) {
 	t.Parallel()
-	b := browse(t, options{limit: 5 * time.Minute})
+	b := browse(t, options{})
 	fine := "model.hidden_size=16&model.intermediate_size=24&model.num_hidden_layers=1&model.num_attention_heads=2&model.mini_batch_size=4&train.batch_size=2&train.seq_len=32&data.story_bytes=20000"
 
 	p := part(t, b, "/?debug#"+strings.Join([]string{

@@ -37,7 +37,7 @@ func (p *page) diagnosed(cause string) {
 // taken out again.
 func TestNumerics(t *testing.T) {
 	t.Parallel()
-	p := start(t, "/?debug"+video+"&train.steps=100000", options{limit: 8 * time.Minute})
+	p := start(t, "/?debug"+video+"&train.steps=100000", options{})
 	p.ready()
 	p.Click("#start")
 	p.after(90*time.Second, 3)
@@ -145,7 +145,7 @@ func (p *page) shoot(name string) {
 // A model without a normaliser says so, leads to one that has it, and is diagnosed all the same.
 func TestNumericsWithout(t *testing.T) {
 	t.Parallel()
-	p := start(t, "/?debug"+tiny+"&train.steps=100000", options{limit: 6 * time.Minute})
+	p := start(t, "/?debug"+tiny+"&train.steps=100000", options{})
 	p.ready()
 	p.Click("#tab-numerics")
 	p.Until(10*time.Second, `!document.querySelector(".num-missing").hidden && document.querySelector("#norms").hidden`)

@@ -41,7 +41,7 @@ func tells(t *testing.T, list string, patterns ...string) {
 // last good checkpoint is kept, and the run goes on from it.
 func TestOrigin(t *testing.T) {
 	t.Parallel()
-	b := browse(t, options{limit: 6 * time.Minute})
+	b := browse(t, options{})
 	t.Run("steps that are too large", func(t *testing.T) {
 		p := part(t, b, "/?debug"+tiny+"&train.steps=100000&train.eval_every=0&sample.prompts=%5B%5D", options{})
 		p.ready()

@@ -20,7 +20,7 @@ func TestScreenshots(t *testing.T) {
 	if dir == "" {
 		t.Skip("INNERLOOP_SCREENSHOTS names no folder")
 	}
-	p := start(t, "/?debug", options{limit: 12 * time.Minute})
+	p := start(t, "/?debug", options{})
 	scheme := func(name string) {
 		t.Helper()
 		if _, err := chromedp.Call(p.Context(), emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{

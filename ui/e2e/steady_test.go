@@ -63,7 +63,7 @@ type memory struct {
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	const after, most = 100, 0.01
-	b := browse(t, options{limit: 16 * time.Minute})
+	b := browse(t, options{})
 	p := quietly(t, b, "/?debug"+least, "")
 	begin := time.Now()
 	p.Click("#start")

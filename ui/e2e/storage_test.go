@@ -12,7 +12,7 @@ import (
 // Runs are kept although the storage, the program or another tab stands in the way; and where they are not, it is said.
 func TestKeeping(t *testing.T) {
 	t.Parallel()
-	b := browse(t, options{limit: 8 * time.Minute})
+	b := browse(t, options{})
 	t.Run("refused", func(t *testing.T) { refused(t, b) })
 	t.Run("full", func(t *testing.T) { full(t, b) })
 	t.Run("full from the start", func(t *testing.T) { fullAtFirst(t, b) })
