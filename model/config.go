@@ -65,6 +65,21 @@ const (
 	VariantVideo = "video"
 )
 
+// Name is what the model is called: TTT-Linear, TTT-MLP, hybrid TTT-MLP, or attention, which is a hybrid without TTT layers.
+func (c Config) Name() string {
+	name := "TTT-Linear"
+	if c.TTTLayerType == "mlp" {
+		name = "TTT-MLP"
+	}
+	switch {
+	case c.Block == BlockHybrid && c.Layers == "none":
+		return "attention"
+	case c.Block == BlockHybrid:
+		return "hybrid " + name
+	}
+	return name
+}
+
 // HeadDim is F, the width of a head.
 func (c Config) HeadDim() int { return c.HiddenSize / c.NumAttentionHeads }
 

@@ -127,3 +127,15 @@ func FuzzParseConfig(f *testing.F) {
 		}
 	})
 }
+
+func TestName(t *testing.T) {
+	for _, c := range []struct{ block, inner, layers, want string }{
+		{"ttt", "linear", "all", "TTT-Linear"}, {"ttt", "mlp", "all", "TTT-MLP"}, {"hybrid", "mlp", "middle", "hybrid TTT-MLP"}, {"hybrid", "linear", "none", "attention"},
+	} {
+		m := model.DefaultConfig()
+		m.Block, m.TTTLayerType, m.Layers = c.block, c.inner, c.layers
+		if got := m.Name(); got != c.want {
+			t.Errorf("%+v: got %s", c, got)
+		}
+	}
+}

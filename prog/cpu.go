@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"innerloop/internal/blas"
+	"innerloop/internal/words"
 )
 
 // CPU executes programs with the kernels' Go references: in float32 the device of machines without a GPU, in
@@ -50,7 +51,7 @@ func NewCPU[F Float](workers int) *CPU[F] {
 
 // Info implements Executor.
 func (c *CPU[F]) Info() Info {
-	name := fmt.Sprintf("pure Go, %d threads", c.pool.workers)
+	name := "pure Go, " + words.Plural(c.pool.workers, "thread")
 	if _, ok := any(c).(*CPU[float32]); ok && blas.Instructions() != "" {
 		name += ", " + blas.Instructions()
 	}

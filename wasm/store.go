@@ -135,7 +135,7 @@ func defaultName(c train.Config) string {
 	if c.Data.File != "" {
 		text = strings.TrimSuffix(filepath.Base(c.Data.File), filepath.Ext(c.Data.File))
 	}
-	return fmt.Sprintf("%s · TTT-%s %d×%d", text, map[string]string{"linear": "Linear", "mlp": "MLP"}[c.Model.TTTLayerType], c.Model.NumHiddenLayers, c.Model.HiddenSize)
+	return fmt.Sprintf("%s · %s %d×%d", text, c.Model.Name(), c.Model.NumHiddenLayers, c.Model.HiddenSize)
 }
 
 func (s *Session) start(p startParams) (any, error) {

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"innerloop/bench"
+	"innerloop/internal/version"
 	"innerloop/prog"
 	"innerloop/train"
 )
@@ -188,7 +189,7 @@ func (f *benchFlags) suite(ctx context.Context, c *cobra.Command, name string, o
 	}
 	at := slices.IndexFunc(benchSuites, func(s benchSuite) bool { return s.name == name })
 	own := append([]string{"device", "threads", "seconds", "json"}, benchSuites[at].flags...)
-	r.Device, r.Version, r.Command = dev.label, version(), shellLine("innerloop bench "+name, givenFlags(c, func(n string) bool { return slices.Contains(own, n) }))
+	r.Device, r.Version, r.Command = dev.label, version.Of().Short(), shellLine("innerloop bench "+name, givenFlags(c, func(n string) bool { return slices.Contains(own, n) }))
 	return r, dev, nil
 }
 
@@ -393,9 +394,9 @@ func percent(share float64) string {
 func (a *app) printStep(r *bench.Report) {
 	p, s := a.out.printf, r.StepReport
 	c := s.Config
-	p("model    %s parameters: TTT-%s, %s of %d, %s of %d, K=%d\n", count(s.Parameters), title(c.TTTLayerType),
+	p("model    %s parameters: %s, %s of %d, %s of %d, K=%d\n", count(s.Parameters), c.Name(),
 		plural(c.NumHiddenLayers, "layer"), c.HiddenSize, plural(c.NumAttentionHeads, "head"), c.HeadDim(), c.MiniBatchSize)
-	p("step     %s tokens: %d sequences x %d tokens; %d dispatches\n", count(s.TokensPerStep), c.Batch*c.MicroBatches, c.SeqLen, s.Dispatches)
+	p("step     %s tokens: %s x %s; %s\n", count(s.TokensPerStep), plural(c.Batch*c.MicroBatches, "sequence"), plural(c.SeqLen, "token"), plural(s.Dispatches, "dispatch"))
 	p("memory   %s\n", describe(prog.Stats{TempBytes: s.Memory.Temporaries, RawBytes: s.Memory.Unshared, ArenaBytes: s.Memory.Arenas}))
 	p("ready in %s\n", clock(s.PrepareSeconds))
 	a.printRoofline(r)

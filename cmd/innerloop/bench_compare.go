@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"innerloop/bench"
+	"innerloop/internal/version"
 	"innerloop/prog"
 )
 
@@ -122,7 +123,7 @@ func (f benchFlags) on(dev *device, suite string, o bench.Options) measurer {
 	return func(ctx context.Context) (*bench.Report, error) {
 		r, err := bench.Run(ctx, suite, open, o)
 		if err == nil {
-			r.Device, r.Version = dev.label, version()
+			r.Device, r.Version = dev.label, version.Of().Short()
 		}
 		return r, err
 	}

@@ -188,8 +188,8 @@ func (a *app) diagnose(f diagnoseFlags, args []string) error {
 		if what == "" {
 			what = "initial weights"
 		}
-		a.out.printf("device  %s\nmodel   %s: TTT-%s, variant %s, block %s, %s of %d\nbatch   %s x %d tokens of %s, loss %.4f nats a token\n",
-			dev, what, title(cfg.Model.TTTLayerType), cfg.Model.Variant, cfg.Model.Block, plural(cfg.Model.NumHiddenLayers, "layer"), cfg.Model.HiddenSize, plural(b, "sequence"), l, text.Name(), e.Loss)
+		a.out.printf("device  %s\nmodel   %s: %s, variant %s, block %s, %s of %d\nbatch   %s x %d tokens of %s, loss %.4f nats a token\n",
+			dev, what, cfg.Model.Name(), cfg.Model.Variant, cfg.Model.Block, plural(cfg.Model.NumHiddenLayers, "layer"), cfg.Model.HiddenSize, plural(b, "sequence"), l, text.Name(), e.Loss)
 		if cfg.Train.Fault != "" {
 			a.out.printf("%s", faultLine(cfg.Train.Fault, brought))
 		}

@@ -12,6 +12,7 @@ import (
 
 	"innerloop/data"
 	"innerloop/gpu"
+	"innerloop/internal/version"
 	"innerloop/prog"
 	"innerloop/train"
 )
@@ -176,7 +177,7 @@ func (a *app) doctor(asJSON bool) error {
 		return err
 	}
 	if !asJSON {
-		a.out.printf("innerloop %s on %s\nreference: pure Go in float64: loss %.6f, gradient norm %.6f\n", version(), r.Platform, r.Reference[0].Loss, r.Reference[0].GradNorm)
+		a.out.printf("innerloop %s on %s\nreference: pure Go in float64: loss %.6f, gradient norm %.6f\n", version.Of().Short(), r.Platform, r.Reference[0].Loss, r.Reference[0].GradNorm)
 	}
 	add := func(c checkup) {
 		r.Devices = append(r.Devices, c)

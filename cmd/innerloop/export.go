@@ -94,7 +94,7 @@ func (a *app) convert(name string, f convertFlags) error {
 		return err
 	}
 	cfg := c.Params.Config
-	a.out.printf("model   %s parameters: TTT-%s, %s of %d, %s of %d, K=%d\n", count(c.Params.Count()), title(cfg.TTTLayerType),
+	a.out.printf("model   %s parameters: %s, %s of %d, %s of %d, K=%d\n", count(c.Params.Count()), cfg.Name(),
 		plural(cfg.NumHiddenLayers, "layer"), cfg.HiddenSize, plural(cfg.NumAttentionHeads, "head"), cfg.HeadDim(), cfg.MiniBatchSize)
 	a.out.printf("wrote   %s: %s of %s weights, %s\n", f.out, model.WeightsFile, f.dtype, model.ConfigFile)
 	return nil

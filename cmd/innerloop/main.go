@@ -6,13 +6,13 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"innerloop/internal/version"
 	"innerloop/train"
 )
 
@@ -83,7 +83,7 @@ named and shaped as the official PyTorch model's.`,
   innerloop runs                                     the runs so far, side by side
   innerloop generate --model runs/book --prompt "It was"
   innerloop doctor                                   which devices there are, and whether they work`,
-		Version:           version(),
+		Version:           version.Of().String(),
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		Args:              cobra.ArbitraryArgs,
@@ -193,18 +193,6 @@ func noArgs(c *cobra.Command, args []string) error {
 		return failf(exitUsage, "%s takes options only, got %q: see %s --help", c.Name(), args[0], c.CommandPath())
 	}
 	return nil
-}
-
-func version() string {
-	v := "(unknown version)"
-	if b, ok := debug.ReadBuildInfo(); ok {
-		v = b.Main.Version
-		at := slices.IndexFunc(b.Settings, func(s debug.BuildSetting) bool { return s.Key == "vcs.revision" })
-		if v == "(devel)" && at >= 0 {
-			v = b.Settings[at].Value
-		}
-	}
-	return v
 }
 
 // configTopic is the default configuration, which is its own documentation.

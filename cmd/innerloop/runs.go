@@ -153,7 +153,7 @@ func summarize(dir string) (*runSummary, error) {
 	}
 	m := c.Model
 	s := &runSummary{Name: dir, Step: p.Last.Step, Steps: c.Train.Steps, Tokens: p.Last.Tokens, config: c, Differences: map[string]string{},
-		Model: fmt.Sprintf("%s %dx%d H%d K%d", m.TTTLayerType, m.NumHiddenLayers, m.HiddenSize, m.NumAttentionHeads, m.MiniBatchSize)}
+		Model: fmt.Sprintf("%s %dx%d H%d K%d", m.Name(), m.NumHiddenLayers, m.HiddenSize, m.NumAttentionHeads, m.MiniBatchSize)}
 	if p.Last.Step > 0 {
 		s.Loss = &p.Last.Loss
 	}

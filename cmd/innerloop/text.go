@@ -2,20 +2,14 @@ package main
 
 import (
 	"fmt"
-	"math"
-	"strconv"
 	"strings"
 	"time"
+
+	"innerloop/internal/words"
 )
 
 // count prints 1,048,576.
-func count[T int | int64 | float64](n T) string {
-	s := strconv.FormatInt(int64(math.Round(float64(n))), 10)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
+func count[T int | int64 | float64](n T) string { return words.Count(n) }
 
 // byteCount prints 12.5 MiB.
 func byteCount(n int64) string {
@@ -24,7 +18,7 @@ func byteCount(n int64) string {
 			return fmt.Sprintf("%.1f %s", float64(n)/float64(d), u)
 		}
 	}
-	return fmt.Sprintf("%d bytes", n)
+	return plural(int(n), "byte")
 }
 
 // clock prints a time as people do: 0.8 s, 42 s, 3m05s, 2h04m.
@@ -42,15 +36,7 @@ func clock(seconds float64) string {
 }
 
 // plural prints 1 layer, 2 layers.
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	if strings.HasSuffix(noun, "ch") {
-		noun += "e"
-	}
-	return count(n) + " " + noun + "s"
-}
+func plural(n int, noun string) string { return words.Plural(n, noun) }
 
 // table aligns rows in columns: the first to the left, the others to the right. The first row is the head.
 func table(rows [][]string) string {

@@ -366,8 +366,8 @@ func (a *app) header(cfg train.Config, dev *device, run *train.Run, text *data.C
 		sequences = plural(t.MicroBatches, "micro-batch") + " x " + sequences
 	}
 	a.out.printf("device  %s\n", dev)
-	a.out.printf("model   %s parameters: TTT-%s, %s of %d, %s of %d, K=%d\n",
-		count(run.Model.Count()), title(m.TTTLayerType), plural(m.NumHiddenLayers, "layer"), m.HiddenSize,
+	a.out.printf("model   %s parameters: %s, %s of %d, %s of %d, K=%d\n",
+		count(run.Model.Count()), m.Name(), plural(m.NumHiddenLayers, "layer"), m.HiddenSize,
 		plural(m.NumAttentionHeads, "head"), m.HeadDim(), m.MiniBatchSize)
 	a.out.printf("data    %s: %s%s to train on, %s\n", text.Name(), what, length(trainPart.Len()), held)
 	a.out.printf("train   %s of %s tokens: %s x %d tokens; seed %d\n", plural(t.Steps, "step"),
@@ -375,8 +375,6 @@ func (a *app) header(cfg train.Config, dev *device, run *train.Run, text *data.C
 	a.out.printf("memory  %s\n", describe(run.Program().Stats()))
 	a.out.printf("out     %s\n\n", out)
 }
-
-func title(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 // samples prints what the model makes of the configuration's prompts.
 func (a *app) samples(ctx context.Context, cfg train.Config, m *model.LM, dev *device) error {

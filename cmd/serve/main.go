@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"innerloop/cmd/serve/web"
+	"innerloop/internal/words"
 )
 
 const defaultAddr = "127.0.0.1:8080"
@@ -136,6 +137,6 @@ func export(ctx context.Context, o options, out io.Writer) error {
 	if err := s.Export(ctx, o.export); err != nil {
 		return fmt.Errorf("-export: %w", err)
 	}
-	fmt.Fprintf(out, "wrote %s in %.1f s: %d files, and beside them what is smaller as .br and .gz\n", o.export, time.Since(start).Seconds(), len(s.Assets))
+	fmt.Fprintf(out, "wrote %s in %.1f s: %s, and beside them what is smaller as .br and .gz\n", o.export, time.Since(start).Seconds(), words.Plural(len(s.Assets), "file"))
 	return nil
 }

@@ -9,9 +9,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"time"
+
+	programs "innerloop/internal/version"
 )
 
 // Options say what Build builds. The zero value builds the page of the repository around the working directory.
@@ -135,26 +136,15 @@ func goEnv(ctx context.Context, root string) (environment, error) {
 	return e, nil
 }
 
-// version says which innerloop the page is: what git calls the state of the repository at root, else the revision that
-// this program was built of, else devel.
+// version says which innerloop the page is: what git calls the state of the repository at root, else the version of this
+// program.
 func version(ctx context.Context, root string) string {
 	if out, err := command(ctx, root, nil, "git", "describe", "--always", "--dirty", "--tags"); err == nil {
 		if v := strings.TrimSpace(string(out)); v != "" {
 			return v
 		}
 	}
-	v := "devel"
-	if b, ok := debug.ReadBuildInfo(); ok {
-		if m := b.Main.Version; m != "" && m != "(devel)" {
-			v = m
-		}
-		for _, s := range b.Settings {
-			if s.Key == "vcs.revision" {
-				v = s.Value[:min(12, len(s.Value))]
-			}
-		}
-	}
-	return v
+	return programs.Of().Short()
 }
 
 // hot are the packages in which calls cost a training step time, where pure Go makes it.
