@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"innerloop/internal/words"
 )
 
 // Config describes a model. Names, meaning and defaults are those of the official model's config.json; the same
@@ -115,7 +117,7 @@ func (c Config) Validate() error {
 		{"initializer_range", c.InitializerRange, 0, 1e3},
 	} {
 		if math.IsNaN(f.v) || f.v < f.lo || f.v > f.hi {
-			return fmt.Errorf("model: %s %g, want %g to %g", f.name, f.v, f.lo, f.hi)
+			return fmt.Errorf("model: %s %g, want %s", f.name, f.v, words.Range(f.lo, f.hi))
 		}
 	}
 	if c.HiddenSize%c.NumAttentionHeads != 0 {
@@ -159,7 +161,7 @@ func (c Config) validateHybrid() error {
 		lo, hi float64
 	}{{"target_eps", c.TargetEps, 0, 1}, {"gate_init", c.GateInit, -10, 10}} {
 		if math.IsNaN(f.v) || f.v < f.lo || f.v > f.hi {
-			return fmt.Errorf("model: %s %g, want %g to %g", f.name, f.v, f.lo, f.hi)
+			return fmt.Errorf("model: %s %g, want %s", f.name, f.v, words.Range(f.lo, f.hi))
 		}
 	}
 	switch {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"innerloop/data"
+	"innerloop/internal/words"
 	"innerloop/model"
 )
 
@@ -126,9 +127,9 @@ func (c *Config) Set(assign string) error {
 	key, val, ok := strings.Cut(assign, "=")
 	key, val = strings.TrimSpace(key), strings.TrimSpace(val)
 	if !ok || key == "" {
-		return fmt.Errorf("train: override %q, want key=value as in model.hidden_size=256", assign)
+		return fmt.Errorf("got %.60q, want KEY=VALUE as in model.hidden_size=256", assign)
 	}
-	f, err := field(reflect.ValueOf(c).Elem(), key, strings.Split(key, "."))
+	f, err := field(reflect.ValueOf(c).Elem(), key)
 	if err != nil {
 		return err
 	}
@@ -137,53 +138,9 @@ func (c *Config) Set(assign string) error {
 		return nil
 	}
 	if strings.ContainsAny(val, "\r\n") || !setTOML(f, val) {
-		return fmt.Errorf("train: override %s: got %q, want %s", key, val, typeName(f.Type()))
+		return fmt.Errorf("%s: got %.60q, want %s", key, val, typeName(f.Type()))
 	}
 	return nil
-}
-
-func typeName(t reflect.Type) string {
-	switch t.Kind() {
-	case reflect.Int:
-		return "an integer"
-	case reflect.Uint64:
-		return "a non-negative integer"
-	case reflect.Float64:
-		return "a number"
-	case reflect.Bool:
-		return "true or false"
-	case reflect.Slice:
-		return `a list of strings, ["a", "b"]`
-	}
-	return "a string"
-}
-
-// field finds the value that a dotted key names.
-func field(v reflect.Value, whole string, path []string) (reflect.Value, error) {
-	for i := range v.NumField() {
-		if name := v.Type().Field(i).Tag.Get("toml"); name == path[0] && name != "-" {
-			f := v.Field(i)
-			switch {
-			case f.Kind() != reflect.Struct && len(path) == 1:
-				return f, nil
-			case f.Kind() == reflect.Struct && len(path) > 1:
-				return field(f, whole, path[1:])
-			case f.Kind() == reflect.Struct:
-				return v, fmt.Errorf("train: override %s: it is a table, want a key in it as in %s.%s=VALUE", whole, whole, keys(f.Type())[0])
-			}
-		}
-	}
-	return v, fmt.Errorf("train: override %s: unknown key %q, want one of %s", whole, path[0], strings.Join(keys(v.Type()), ", "))
-}
-
-// keys lists the keys of a table.
-func keys(t reflect.Type) (names []string) {
-	for i := range t.NumField() {
-		if name := t.Field(i).Tag.Get("toml"); name != "-" {
-			names = append(names, name)
-		}
-	}
-	return names
 }
 
 // Text writes the configuration as commented TOML, which Parse reads back to the same.
@@ -222,7 +179,7 @@ func (c Config) Validate() error {
 		{"train.clip", t.Clip, 0, math.MaxFloat32}, {"train.save_seconds", t.SaveSeconds, 0, 7 * 24 * 3600}, {"data.val_fraction", c.Data.ValFraction, 0, 0.9}, {"sample.seconds", c.Sample.Seconds, 0, 600}, {"sample.sound_temperature", c.Sample.SoundTemperature, 0, 100}, {"sample.temperature", c.Sample.Temperature, 0, 100},
 	} {
 		if math.IsNaN(f.v) || f.v < f.lo || f.v > f.hi {
-			return fmt.Errorf("train: %s %g, want %g to %g", f.name, f.v, f.lo, f.hi)
+			return fmt.Errorf("train: %s %g, want %s", f.name, f.v, words.Range(f.lo, f.hi))
 		}
 	}
 	if err := data.CheckTask(c.Data.Task); err != nil {

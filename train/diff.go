@@ -53,7 +53,7 @@ func flatten(m map[string]any, prefix string, v reflect.Value) {
 // SetValue changes one value, of a kind that JSON has: a float64, bool, string, or list of strings. An unknown key or
 // another kind than the key's is an error.
 func (c *Config) SetValue(key string, value any) error {
-	f, err := field(reflect.ValueOf(c).Elem(), key, strings.Split(key, "."))
+	f, err := field(reflect.ValueOf(c).Elem(), key)
 	if err != nil {
 		return err
 	}

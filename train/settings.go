@@ -60,7 +60,7 @@ func (s *Settings) SetValue(key string, value any) error {
 
 // Put sets a key to a value of its own type. It panics where there is no such key.
 func (s *Settings) Put(key string, value any) {
-	f, err := field(reflect.ValueOf(&s.c).Elem(), key, strings.Split(key, "."))
+	f, err := field(reflect.ValueOf(&s.c).Elem(), key)
 	if err != nil {
 		panic(err)
 	}

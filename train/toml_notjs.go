@@ -14,32 +14,19 @@ import (
 
 // decodeTOML reads text into c and notes in set the keys that it has.
 func decodeTOML(name string, text []byte, c *Config, set map[string]bool) error {
+	before := *c
 	d := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields()
 	if err := d.Decode(c); err != nil {
-		var strict *toml.StrictMissingError
-		var dec *toml.DecodeError
-		switch {
-		case errors.As(err, &strict):
-			e := strict.Errors[0]
-			line, col := e.Position()
-			return fmt.Errorf("%s:%d:%d: unknown key %s", name, line, col, strings.Join(e.Key(), "."))
-		case errors.As(err, &dec):
-			line, col := dec.Position()
-			msg := strings.TrimPrefix(dec.Error(), "toml: ")
-			if k := dec.Key(); len(k) > 0 {
-				// The library's message names Go's types and fields; the key tells what is wanted.
-				if got, _, ok := strings.Cut(strings.TrimPrefix(msg, "cannot decode TOML "), " into "); ok {
-					want := "a table"
-					if f, err := field(reflect.ValueOf(c).Elem(), "", k); err == nil {
-						want = typeName(f.Type())
-					}
-					msg = fmt.Sprintf("got %s %s, want %s", article(got), got, want)
-				}
-				msg = strings.Join(k, ".") + ": " + msg
-			}
-			return fmt.Errorf("%s:%d:%d: %s", name, line, col, msg)
+		line, col, said := explain(err, c)
+		if line == 0 {
+			return fmt.Errorf("%s: %w", name, said)
 		}
-		return fmt.Errorf("%s: %w", name, err)
+		// The library speaks of its grammar and of Go's types. Where our own reader stumbles over the same line, it says what
+		// is wanted there.
+		if n, err := smallLines(string(text), &before, map[string]bool{}); err != nil && n == line {
+			said = err
+		}
+		return fmt.Errorf("%s:%d:%d: %w", name, line, col, said)
 	}
 	var all map[string]any
 	if err := toml.Unmarshal(text, &all); err != nil {
@@ -47,6 +34,35 @@ func decodeTOML(name string, text []byte, c *Config, set map[string]bool) error 
 	}
 	noteKeys(all, "", set)
 	return nil
+}
+
+// explain is where an error of the library is, from 1, and what it says; line 0 is no place.
+func explain(err error, c *Config) (line, col int, said error) {
+	var strict *toml.StrictMissingError
+	var dec *toml.DecodeError
+	switch {
+	case errors.As(err, &strict):
+		e := strict.Errors[0]
+		line, col = e.Position()
+		return line, col, unknownKey(reflect.TypeOf(*c), strings.Join(e.Key(), "."))
+	case errors.As(err, &dec):
+		line, col = dec.Position()
+		msg := strings.TrimPrefix(dec.Error(), "toml: ")
+		if k := dec.Key(); len(k) > 0 {
+			key := strings.Join(k, ".")
+			// The library's message names Go's types and fields; the key tells what is wanted.
+			if got, _, ok := strings.Cut(strings.TrimPrefix(msg, "cannot decode TOML "), " into "); ok {
+				want := "a table"
+				if f, err := field(reflect.ValueOf(c).Elem(), key); err == nil {
+					want = typeName(f.Type())
+				}
+				msg = fmt.Sprintf("got %s %s, want %s", article(got), got, want)
+			}
+			msg = key + ": " + msg
+		}
+		return line, col, errors.New(msg)
+	}
+	return 0, 0, err
 }
 
 // noteKeys notes the dotted keys of a table.

@@ -1,10 +1,13 @@
 package train
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -19,68 +22,99 @@ func smallDecode(name string, text []byte, c *Config) error {
 
 // smallRead is smallDecode that notes in seen, which is empty, the keys and tables that text has.
 func smallRead(name string, text []byte, c *Config, seen map[string]bool) error {
+	if line, err := smallLines(string(text), c, seen); err != nil {
+		return fmt.Errorf("%s:%d: %w", name, line, err)
+	}
+	return nil
+}
+
+// smallLines is smallRead; an error comes with the number of its line.
+func smallLines(text string, c *Config, seen map[string]bool) (n int, err error) {
 	root := reflect.ValueOf(c).Elem()
 	table := ""
-	for n, line := range strings.Split(string(text), "\n") {
-		bad := func(format string, a ...any) error {
-			return fmt.Errorf("%s:%d: %s", name, n+1, fmt.Sprintf(format, a...))
-		}
+	for line := range strings.SplitSeq(text, "\n") {
+		n++
 		line = strings.TrimSpace(line)
 		switch {
 		case !utf8.ValidString(line):
-			return bad("not UTF-8")
+			return n, fmt.Errorf("got %.60q, which is not UTF-8: save the file as UTF-8", line)
 		case isComment(line):
-			continue
 		case line[0] == '[':
-			end := strings.IndexByte(line, ']')
-			if end < 0 || !isComment(line[end+1:]) {
-				return bad("%.60q, want a table as [train]", line)
+			if table, err = smallTable(root.Type(), line); err == nil && seen[table] {
+				err = fmt.Errorf("[%s] comes twice: want all of its keys below one", table)
 			}
-			table = strings.TrimSpace(line[1:end])
-			if !isTable(root, table) || seen[table] {
-				return bad("unknown key %s", table)
+			if err != nil {
+				return n, err
 			}
 			seen[table] = true
-			continue
-		}
-		key, value, ok := strings.Cut(line, "=")
-		key = strings.TrimSpace(key)
-		if table != "" {
-			key = table + "." + key
-		}
-		if !ok || seen[key] {
-			return bad("%.60q, want key = value, once", line)
-		}
-		seen[key] = true
-		f, err := field(root, key, strings.Split(key, "."))
-		if err != nil {
-			return bad("unknown key %s", key)
-		}
-		rest, err := smallValue(f, strings.TrimSpace(value))
-		if err == nil && !isComment(rest) {
-			err = fmt.Errorf("got %.60q", value)
-		}
-		if err != nil {
-			return bad("%s: %v, want %s", key, err, typeName(f.Type()))
+		default:
+			if err := smallPair(root, table, line, seen); err != nil {
+				return n, err
+			}
 		}
 	}
-	return nil
+	return n, nil
+}
+
+// smallTable reads the line that a table begins with.
+func smallTable(root reflect.Type, line string) (string, error) {
+	end := strings.IndexByte(line, ']')
+	if end < 0 || !strings.HasPrefix(line, "[[") && !isComment(line[end+1:]) {
+		return "", fmt.Errorf("got %.60q, want a table as [train]", line)
+	}
+	table := strings.TrimSpace(strings.TrimLeft(line[:end], "["))
+	names, _ := tables(root)
+	switch {
+	case !slices.Contains(names, table):
+		return "", unknownTable(root, table)
+	case strings.HasPrefix(line, "[["):
+		return "", fmt.Errorf("got [[%s]], a list of tables, want one: [%s]", table, table)
+	}
+	return table, nil
+}
+
+// smallPair reads a line of a key and its value.
+func smallPair(root reflect.Value, table, line string, seen map[string]bool) error {
+	name, value, ok := strings.Cut(line, "=")
+	name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+	if !ok || name == "" {
+		return fmt.Errorf("got %.60q, want KEY = VALUE", line)
+	}
+	key := name
+	if table != "" {
+		key = table + "." + name
+	}
+	if seen[key] {
+		return fmt.Errorf("%s comes twice: want it once", plain(key))
+	}
+	f, err := field(root, key)
+	if err != nil {
+		return err
+	}
+	seen[key] = true
+	rest, err := smallValue(f, value)
+	if err == nil && !isComment(rest) {
+		err = fmt.Errorf("got %s", shown(value))
+	}
+	if err == nil {
+		return nil
+	}
+	want := typeName(f.Type())
+	if f.Kind() == reflect.String {
+		switch {
+		case !strings.ContainsAny(value[:min(1, len(value))], `"'`):
+			want = "a string in quotes"
+		case strings.Contains(value, `\`):
+			want = `a string: in double quotes a backslash is written \\, or single quotes`
+		}
+	}
+	return fmt.Errorf("%s: %w, want %s", key, err, want)
 }
 
 // isComment says whether nothing of a line counts.
 func isComment(s string) bool {
 	s = strings.TrimSpace(s)
 	return s == "" || s[0] == '#'
-}
-
-// isTable says whether name is a table of a configuration.
-func isTable(v reflect.Value, name string) bool {
-	for i := range v.NumField() {
-		if v.Type().Field(i).Tag.Get("toml") == name && v.Field(i).Kind() == reflect.Struct {
-			return true
-		}
-	}
-	return false
 }
 
 // smallValue sets f to the value that s begins with and returns what follows it.
@@ -92,7 +126,7 @@ func smallValue(f reflect.Value, s string) (rest string, err error) {
 		return rest, err
 	case reflect.Slice:
 		if !strings.HasPrefix(s, "[") {
-			return "", fmt.Errorf("got %.60q", s)
+			return "", fmt.Errorf("got %s", shown(s))
 		}
 		list := []string{}
 		for s = strings.TrimSpace(s[1:]); !strings.HasPrefix(s, "]"); {
@@ -105,7 +139,7 @@ func smallValue(f reflect.Value, s string) (rest string, err error) {
 			if next, comma := strings.CutPrefix(s, ","); comma {
 				s = strings.TrimSpace(next)
 			} else if !strings.HasPrefix(s, "]") {
-				return "", fmt.Errorf("got %.60q", s)
+				return "", fmt.Errorf("got %s", shown(s))
 			}
 		}
 		f.Set(reflect.ValueOf(list))
@@ -116,35 +150,64 @@ func smallValue(f reflect.Value, s string) (rest string, err error) {
 		end = len(s)
 	}
 	word, rest := s[:end], s[end:]
+	if word == "" {
+		return "", errors.New("got no value")
+	}
 	plain := strings.ReplaceAll(word, "_", "")
 	switch f.Kind() {
 	case reflect.Bool:
 		if word != "true" && word != "false" {
-			return "", fmt.Errorf("got %.60q", word)
+			return "", fmt.Errorf("got %s", shown(word))
 		}
 		f.SetBool(word == "true")
 	case reflect.Int:
 		v, err := strconv.ParseInt(plain, 10, 64)
-		if err != nil {
-			return "", fmt.Errorf("got %.60q", word)
+		if err != nil || zeroFirst(plain) {
+			return "", badNumber(word, err)
 		}
 		f.SetInt(v)
 	case reflect.Uint64:
 		v, err := strconv.ParseUint(plain, 10, 63)
-		if err != nil {
-			return "", fmt.Errorf("got %.60q", word)
+		if err != nil || zeroFirst(plain) {
+			return "", badNumber(word, err)
 		}
 		f.SetUint(v)
 	case reflect.Float64:
 		v, err := strconv.ParseFloat(plain, 64)
-		if err != nil || strings.ContainsAny(plain, "xXpP") {
-			return "", fmt.Errorf("got %.60q", word)
+		if err != nil || strings.ContainsAny(plain, "xXpP") || zeroFirst(plain) {
+			return "", badNumber(word, err)
 		}
 		f.SetFloat(v)
 	default:
-		return "", fmt.Errorf("got %.60q", word)
+		return "", fmt.Errorf("got %s", shown(word))
 	}
 	return rest, nil
+}
+
+// zeroFirst says whether a number begins with a zero that it does not need, which TOML forbids.
+func zeroFirst(s string) bool {
+	s = strings.TrimLeft(s, "+-")
+	return len(s) > 1 && s[0] == '0' && s[1] >= '0' && s[1] <= '9'
+}
+
+// badNumber is the error of a word that is no number of its key's kind.
+func badNumber(word string, err error) error {
+	why := ""
+	switch {
+	case errors.Is(err, strconv.ErrRange):
+		why = ", which is too large"
+	case zeroFirst(word):
+		why = ", which begins with a needless 0"
+	}
+	return fmt.Errorf("got %s%s", shown(word), why)
+}
+
+// shown is a value as errors show it: as it stands, but for what is long or cannot be seen.
+func shown(s string) string {
+	if s == "" || len(s) > 60 || strings.ContainsFunc(s, unicode.IsControl) {
+		return fmt.Sprintf("%.60q", s)
+	}
+	return s
 }
 
 // escapes are those of a basic string.
@@ -152,7 +215,7 @@ var escapes = map[byte]string{'b': "\b", 't': "\t", 'n': "\n", 'f': "\f", 'r': "
 
 // smallString reads a basic or a literal string.
 func smallString(s string) (text, rest string, err error) {
-	bad := fmt.Errorf("got %.60q", s)
+	bad := fmt.Errorf("got %s", shown(s))
 	if strings.HasPrefix(s, "'") {
 		end := strings.IndexByte(s[1:], '\'')
 		if end < 0 || strings.HasPrefix(s, "'''") {

@@ -41,9 +41,9 @@ func TestSmallTOML(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"x = 1": "f:1: unknown key x", "[model]\nattention = 3": "f:2: unknown key model.attention", "[nothing]": "f:1: unknown key nothing",
-		"[train]\nlr = fast": "f:2: train.lr: got \"fast\", want a number", "[train]\nsteps = 1.5": "want an integer", "[train]\nseed = -1": "want a non-negative integer",
-		"[sample]\nprompts = [\"a\"": "want a list of strings", "device = \"a": "want a string", "device": "want key = value", "[train]\nlr = 1\nlr = 2": "once",
+		"x = 1": "f:1: unknown key x", "[model]\nattention = 3": "f:2: unknown key model.attention", "[nothing]": "f:1: unknown table [nothing]",
+		"[train]\nlr = fast": "f:2: train.lr: got fast, want a number", "[train]\nsteps = 1.5": "want an integer", "[train]\nseed = -1": "want a non-negative integer",
+		"[sample]\nprompts = [\"a\"": "want a list of strings", "device = \"a": "want a string", "device": "want KEY = VALUE", "[train]\nlr = 1\nlr = 2": "train.lr comes twice",
 		"[train": "want a table", "device = \"\\q\"": "want a string", "device = \xff": "not UTF-8", "device = 'a' b": "want a string",
 	} {
 		c := Default()

@@ -58,7 +58,7 @@ func (f *configFlags) load(s *train.Settings) error {
 	}
 	for _, x := range f.set {
 		if err := s.Set(x); err != nil {
-			return fail(exitUsage, err)
+			return failf(exitUsage, "--set: %w", err)
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@
 package words
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -38,6 +39,17 @@ func Plural(n int, noun string) string {
 		noun += "s"
 	}
 	return Count(n) + " " + noun
+}
+
+// Range says which numbers are wanted: 0 to 1000, 0 or more, 0 to less than 1.
+func Range(lo, hi float64) string {
+	switch above := math.Ceil(hi); {
+	case hi >= math.MaxFloat32:
+		return fmt.Sprintf("%g or more", lo)
+	case above > hi && above-hi < 1e-6:
+		return fmt.Sprintf("%g to less than %g", lo, above)
+	}
+	return fmt.Sprintf("%g to %g", lo, hi)
 }
 
 // Nearest is the name that somebody who wrote word most likely meant, or "" where none is near: one that differs by no
