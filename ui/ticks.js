@@ -62,7 +62,14 @@ export function linearTicks(low, high, most) {
   const step = power * (rough <= power ? 1 : rough <= 2 * power ? 2 : rough <= 5 * power ? 5 : 10);
   /** @type {number[]} */
   const ticks = [];
-  for (let k = Math.ceil(low / step - 1e-9); k * step <= high * (1 + 1e-12); k++) ticks.push(Number((k * step).toPrecision(12)));
+  // Counted, and no more than fit: beside numbers of its size a step may be nothing, and they would never reach high.
+  const first = Math.ceil(low / step - 1e-9);
+  const last = Math.min(Math.floor(high / step + 1e-9), first + 2 * Math.max(1, most) + 1);
+  for (let k = first; k <= last; k++) {
+    const v = Number((k * step).toPrecision(12));
+    if (v !== ticks.at(-1)) ticks.push(v);
+    if (k + 1 === k) break;
+  }
   return ticks;
 }
 
@@ -79,6 +86,7 @@ export function around(low, high, log, zero) {
     return [low / f, high * f];
   }
   if (zero && low >= 0) return [0, high > 0 ? high * 1.1 : 1];
-  const air = high > low ? 0.06 * (high - low) : Math.max(Math.abs(low) * 0.05, 1e-9);
+  const size = Math.max(Math.abs(low), Math.abs(high));
+  const air = high - low > 1e-9 * size ? 0.06 * (high - low) : Math.max(size * 0.05, 1e-9); // a rounding apart is one value
   return [low - air, high + air];
 }

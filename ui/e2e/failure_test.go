@@ -201,6 +201,7 @@ func TestNoAdapter(t *testing.T) {
 }
 
 func TestDevice(t *testing.T) {
+	t.Parallel()
 	b := browse(t, options{})
 
 	t.Run("no WebGPU", func(t *testing.T) {

@@ -102,6 +102,19 @@ test("ticks are round and fit the axis", () => {
   }
 });
 
+test("values that a rounding sets apart have an axis", () => {
+  for (const v of [0.003, 5.545, -1e6, 1e-9, 2 ** 60, 1e300]) {
+    const above = v * (1 + Number.EPSILON);
+    const [low, high] = [Math.min(v, above), Math.max(v, above)];
+    assert.ok(linearTicks(low, high, 5).length <= 12, `${low} to ${high}`);
+    const [a, b] = around(low, high, false, false);
+    assert.ok(a < low && b > high && b - a > 1e-3 * Math.abs(v), `${low} to ${high}: ${a} to ${b}`);
+    const ticks = linearTicks(a, b, 5);
+    assert.ok(ticks.length >= 2 && ticks.length <= 7, `${ticks}`);
+  }
+  for (const [low, high] of [[0, 5e-324], [-1.7e308, 1.7e308], [NaN, 1], [0, Infinity], [3, 3]]) assert.ok(linearTicks(low, high, 5).length <= 12);
+});
+
 test("ticks are written short, with the digits that tell them apart", () => {
   const write = (/** @type {number} */ step, /** @type {number[]} */ ...ticks) => ticks.map((t) => tick(t, step));
   assert.deepEqual(write(0.25, 0, 0.25, 0.5), ["0", "0.25", "0.50"]);
