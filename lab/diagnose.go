@@ -3,7 +3,10 @@ package lab
 import (
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 
+	"innerloop/op"
 	"innerloop/ttt"
 )
 
@@ -28,13 +31,17 @@ type Evidence struct {
 	Eps2   float64
 	Leak   *Leak        // nil: not measured
 	Params []ParamRange // of the inner LayerNorms of a model without a normaliser
+	Keys   []ParamRange // and of the projections that make its keys
 	Loss   float64      // of the batch, nats a token
 }
 
-// Leak is what a change of the last token of a mini-batch did to the logits of the tokens before it.
+// Leak is what a change of the last token of a mini-batch did to the tokens before it.
 type Leak struct {
-	Before float64 // largest change of a logit of an earlier token
-	At     float64 // and of the token itself
+	Tokens int     // of the mini-batch: that of one has no tokens before it
+	Of     string  // what changed most of what was looked at: the logits, or a layer's output
+	Before float64 // largest change of it at an earlier token
+	At     float64 // and at the token itself
+	Blind  string  // why nothing can be told, unless a change was seen; empty: it can
 }
 
 // ParamRange is the range of a parameter.
@@ -72,11 +79,14 @@ type LayerReport struct {
 	StdMin      float64 // of XV - XK, in float64 from the inputs
 	StdMean     float64
 	StdMedian   float64
-	SmallRows   float64 // part of the rows with std < eps
+	HighGain    float64 // part of the rows with a gain above op.HighGain
+	Guarded     float64 // part of the rows whose gain would be above it with an eps of 0, and is not
 	MaxZ        float64 // infinite where a z of finite inputs is not finite
 	KeyNormMin  float64
 	KeyNormMax  float64
-	Gain        float64 // largest 1/(std+eps): what the backward pass multiplies gradients by
+	ZeroKeys    float64 // part of the rows with a key of length 0
+	KeyError    float64 // largest distance of another key's length from 1
+	Gain        float64 // largest op.Gain: what the backward pass multiplies gradients by
 	Weight      Stats
 	Bias        Stats
 	NonFinite   int
@@ -102,6 +112,7 @@ type Report struct {
 	Eps         float64
 	Bound       float64 // of |z|
 	Layers      []LayerReport
+	Notes       []string // what is worth a word in a healthy model
 	Fingerprint *Fingerprint
 	Hypotheses  []Hypothesis
 }
@@ -155,10 +166,13 @@ func measure(l Layer, eps float64) LayerReport {
 		r.StdMin = math.Min(r.StdMin, s)
 		r.StdMean += s / float64(rows)
 		all = append(all, s)
-		if s < eps {
-			r.SmallRows += 1 / float64(rows)
+		gain := op.Gain(s, eps, n)
+		if gain > op.HighGain {
+			r.HighGain += 1 / float64(rows)
+		} else if op.Gain(s, 0, n) > op.HighGain {
+			r.Guarded += 1 / float64(rows)
 		}
-		r.Gain = math.Max(r.Gain, 1/(s+eps))
+		r.Gain = math.Max(r.Gain, gain)
 		var key, most float64
 		for j, k := range xk {
 			key += float64(k) * float64(k)
@@ -166,6 +180,11 @@ func measure(l Layer, eps float64) LayerReport {
 		}
 		key = math.Sqrt(key)
 		r.KeyNormMin, r.KeyNormMax = math.Min(r.KeyNormMin, key), math.Max(r.KeyNormMax, key)
+		if key == 0 {
+			r.ZeroKeys += 1 / float64(rows)
+		} else {
+			r.KeyError = math.Max(r.KeyError, math.Abs(key-1))
+		}
 		// d itself is rounded, which is all of a std that is small beside it.
 		slack := 1e-3*s + 2e-6*most + 1e-30
 		r.StdError = math.Max(r.StdError, (math.Abs(float64(l.Std[i])-s)-slack)/(s+eps+1e-30))
@@ -199,9 +218,12 @@ const (
 	keyTolerance = 1e-3 // of a key's length
 	largeNorm    = 8    // of the normaliser's weights and biases: those of trained models stay near 1 and 0
 	extreme      = 1e3  // of XV, in median standard deviations of XV - XK
-	manySmall    = 0.01 // part of the rows with std < eps: more than an accident
-	leakLimit    = 1e-4 // change of an earlier logit, relative to that of the token's own
+	many         = 0.01 // part of the rows: more than an accident
+	leakLimit    = 1e-6 // change of an earlier token's values, relative to that of the token's own: what is causal has none
 )
+
+// mendZeroKeys is what helps where keys are 0.
+const mendZeroKeys = "Look at the weights that make the keys: they are 0, or what the layer reads is. An inner model learns nothing from keys of 0; begin with model.initializer_range above 0, or with another checkpoint."
 
 // Diagnose tests every hypothesis against the evidence and names the first cause that it supports.
 func Diagnose(e Evidence) *Report {
@@ -217,20 +239,29 @@ func Diagnose(e Evidence) *Report {
 	r.normaliser(e)
 	r.leak(e)
 	r.parameters(e)
+	r.conclude(e)
+	return r
+}
+
+// conclude names the cause.
+func (r *Report) conclude(e Evidence) {
 	for _, h := range r.Hypotheses {
 		if h.Verdict == Supported {
 			r.Cause, r.Summary = h.Cause, h.Measurement+". "+h.Mend
-			break
+			return
 		}
 	}
-	if r.Cause == Healthy {
-		if bad := r.worst(func(l LayerReport) float64 { return float64(l.NonFinite) }); bad.NonFinite > 0 || math.IsNaN(e.Loss) || math.IsInf(e.Loss, 0) {
-			r.Cause, r.Summary = NonFinite, "values that are no numbers, from outside the normaliser: trace them with a training step"
-		} else {
-			r.Summary = "the invariants hold and no hypothesis is supported"
+	if bad := r.worst(func(l LayerReport) float64 { return float64(l.NonFinite) }); bad.NonFinite > 0 || math.IsNaN(e.Loss) || math.IsInf(e.Loss, 0) {
+		r.Cause, r.Summary = NonFinite, "values that are no numbers, from outside the normaliser: trace them with a training step"
+		return
+	}
+	for _, h := range r.Hypotheses {
+		if h.Verdict == Undecidable {
+			r.Cause, r.Summary = NotDecidable, fmt.Sprintf("no hypothesis is supported, and one could not be tested: whether %s. %s", h.Text, h.Measurement)
+			return
 		}
 	}
-	return r
+	r.Summary = strings.Join(append([]string{"the invariants hold and no hypothesis is supported"}, r.Notes...), "; ")
 }
 
 func (r *Report) add(id, text, cause string, supported bool, mend, format string, a ...any) {
@@ -273,8 +304,11 @@ func (r *Report) normaliser(e Evidence) {
 		"layer %d: |z| reaches %.6g, bound %.4g; layer %d: the std in use is off by %.3g of the inputs' own; layer %d: the exit differs from weight*z + bias + XK by %.2g%s",
 		z.Layer, z.MaxZ, r.Bound, std.Layer, std.StdError, exit.Layer, exit.ExitError, how)
 
-	key := r.worst(func(l LayerReport) float64 { return math.Max(math.Abs(l.KeyNormMax-1), math.Abs(l.KeyNormMin-1)) })
-	r.add("K", "keys are not L2-normalised", KeysNotNormalised, math.Max(math.Abs(key.KeyNormMax-1), math.Abs(key.KeyNormMin-1)) > keyTolerance,
+	zeroKeys := r.worst(func(l LayerReport) float64 { return l.ZeroKeys })
+	r.add("Z", "keys are 0", ZeroKeys, zeroKeys.ZeroKeys > 0, mendZeroKeys,
+		"layer %d: %.1f %% of the keys have length 0: 0 has no direction, and stays 0 when it is normalised", zeroKeys.Layer, 100*zeroKeys.ZeroKeys)
+	key := r.worst(func(l LayerReport) float64 { return l.KeyError })
+	r.add("K", "keys are not L2-normalised", KeysNotNormalised, key.KeyError > keyTolerance,
 		"Use the normalised keys: check that the call's result is kept.", "layer %d: ||XK|| is %.6g to %.6g, want 1", key.Layer, key.KeyNormMin, key.KeyNormMax)
 
 	zero := r.worst(func(l LayerReport) float64 { return l.HalfZero })
@@ -299,18 +333,24 @@ func (r *Report) normaliser(e Evidence) {
 		}
 	}
 
-	small := r.worst(func(l LayerReport) float64 { return l.SmallRows })
+	high := r.worst(func(l LayerReport) float64 { return l.HighGain })
 	gain := r.worst(func(l LayerReport) float64 { return l.Gain })
 	w := r.worst(func(l LayerReport) float64 { return math.Max(l.Weight.abs(), l.Bias.abs()) })
 	r.add("H2", "the norm's weight or bias is far from 1 and 0", BadNorm, math.Max(w.Weight.abs(), w.Bias.abs()) > largeNorm || w.Weight.abs() == 0,
 		"Initialise the weight with 1 and the bias with 0, and do not let weight decay or a loaded checkpoint replace them.",
 		"layer %d: weights %.4g to %.4g (mean %.4g), biases %.4g to %.4g", w.Layer, w.Weight.Min, w.Weight.Max, w.Weight.Mean, w.Bias.Min, w.Bias.Max)
-	r.add("H1", "the standard deviation is smaller than eps for many rows", SmallStd, small.SmallRows > manySmall,
-		"The forward pass is bounded all the same; the backward pass multiplies gradients by up to 1/(std+eps). Raise eps until that is harmless, and find out why V and K are nearly equal.",
-		"layer %d: std < eps in %.1f %% of the rows; smallest std %.3g, eps %g; layer %d: the backward pass multiplies gradients by up to %.3g = 1/(std+eps)",
-		small.Layer, 100*small.SmallRows, small.StdMin, e.Eps, gain.Layer, gain.Gain)
-	x := r.worst(func(l LayerReport) float64 { return l.XV.abs() / (l.StdMedian + 1e-30) })
-	r.add("H3", "the input XV has extreme values", ExtremeInput, x.XV.abs() > extreme*math.Max(x.StdMedian, 1e-3) && small.SmallRows <= manySmall,
+	const byGain = 1.0 / op.HighGain
+	r.add("H1", "the standard deviation is nearly 0 in many rows, and eps does not make up for it", SmallStd, high.HighGain > many,
+		fmt.Sprintf("The forward pass is bounded all the same; the backward pass multiplies gradients by up to 1/(std+eps). Find out why V and K are nearly equal; an eps (model.target_eps) of %g keeps that to %d.", byGain, op.HighGain),
+		"layer %d: the gain 1/(std+eps) is above %d in %.1f %% of the rows; smallest std %.3g, eps %g; layer %d: the backward pass multiplies gradients by up to %.3g",
+		high.Layer, op.HighGain, 100*high.HighGain, high.StdMin, e.Eps, gain.Layer, gain.Gain)
+	if g := r.worst(func(l LayerReport) float64 { return l.Guarded }); g.Guarded > many && high.HighGain <= many {
+		note := fmt.Sprintf("the standard deviation of XV - XK is nearly 0 in %.1f %% of the rows of layer %d, which is harmless at this eps: the gain is at most %.3g", 100*g.Guarded, g.Layer, g.Gain)
+		r.Hypotheses[len(r.Hypotheses)-1].Measurement += "; " + note
+		r.Notes = append(r.Notes, note)
+	}
+	x := r.worst(func(l LayerReport) float64 { return l.XV.abs() / math.Max(l.StdMedian, byGain) })
+	r.add("H3", "the input XV has extreme values", ExtremeInput, x.XV.abs() > extreme*math.Max(x.StdMedian, byGain) && high.HighGain <= many,
 		"Look for what makes single values so large before the layer. The normaliser itself bounds its output.",
 		"layer %d: XV is %.6g to %.6g, the median std of XV - XK is %.4g", x.Layer, x.XV.Min, x.XV.Max, x.StdMedian)
 }
@@ -321,9 +361,18 @@ func (r *Report) leak(e Evidence) {
 		return
 	}
 	l := *e.Leak
-	r.add("F", "a token sees those after it", FutureLeak, l.Before > leakLimit*math.Max(l.At, 1e-6),
-		"Make the layer causal inside the mini-batch: a language model that sees the token that it is to predict learns nothing else.",
-		"another last token of a mini-batch changes logits of earlier tokens by up to %.3g, its own by %.3g", l.Before, l.At)
+	const text = "a token sees those after it"
+	seen := l.Before > leakLimit*l.At
+	switch {
+	case l.Tokens == 1:
+		r.add("F", text, FutureLeak, false, "", "a mini-batch is one token: there are none after it inside")
+	case !seen && l.Blind != "":
+		r.Hypotheses = append(r.Hypotheses, Hypothesis{ID: "F", Text: text, Cause: FutureLeak, Verdict: Undecidable, Measurement: l.Blind})
+	default:
+		r.add("F", text, FutureLeak, seen,
+			"Make the layer causal inside the mini-batch: a language model that sees the token that it is to predict learns nothing else.",
+			"another last token of a mini-batch of %d changes the %s of earlier tokens by up to %.3g, its own by %.3g", l.Tokens, l.Of, l.Before, l.At)
+	}
 	// A leak comes before what is about ranges, which it may only have caused.
 	for i, h := range r.Hypotheses {
 		if h.ID == "H2" {
@@ -339,6 +388,9 @@ func (r *Report) leak(e Evidence) {
 func (r *Report) parameters(e Evidence) {
 	if len(e.Layers) > 0 || len(e.Params) == 0 {
 		return
+	}
+	if zero := slices.IndexFunc(e.Keys, func(p ParamRange) bool { return p.Min == 0 && p.Max == 0 }); zero >= 0 {
+		r.add("Z", "keys are 0", ZeroKeys, true, mendZeroKeys, "%s, of which the keys are made, is 0", e.Keys[zero].Name)
 	}
 	worst := e.Params[0]
 	size := func(p ParamRange) float64 { return math.Max(math.Abs(p.Min), math.Abs(p.Max)) }

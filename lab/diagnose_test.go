@@ -123,7 +123,7 @@ func TestReproduction(t *testing.T) {
 	}
 	const eps = 1e-5
 	r := Diagnose(bench(3, 256, 128, eps, formulas[0], near, 5))
-	if l := r.Layers[0]; r.Cause != SmallStd || l.MaxZ > r.Bound || l.Gain < 0.9/eps || l.Gain > 1/eps || l.SmallRows < 0.99 {
+	if l := r.Layers[0]; r.Cause != SmallStd || l.MaxZ > r.Bound || l.Gain < 0.9/eps || l.Gain > 1/eps || l.HighGain < 0.99 {
 		t.Errorf("V = K: cause %s, %+v", r.Cause, l)
 	}
 }
@@ -198,7 +198,7 @@ func TestCauses(t *testing.T) {
 					}
 				}},
 				{StaleEps, func(e *Evidence) { e.Z2 = e.Z }},
-				{FutureLeak, func(e *Evidence) { e.Leak = &Leak{Before: 0.01, At: 1} }},
+				{FutureLeak, func(e *Evidence) { e.Leak = &Leak{Tokens: 8, Before: 0.01, At: 1} }},
 				{BadNorm, func(e *Evidence) {
 					l := &e.Layers[0]
 					for i := range l.Gamma {
@@ -235,7 +235,7 @@ func TestCauses(t *testing.T) {
 			}
 		}
 	}
-	if r := Diagnose(Evidence{Params: []ParamRange{{"w", 0.5, 1.5}, {"b", -0.2, 0.1}}, Leak: &Leak{0, 1}}); r.Cause != Healthy {
+	if r := Diagnose(Evidence{Params: []ParamRange{{"w", 0.5, 1.5}, {"b", -0.2, 0.1}}, Leak: &Leak{Tokens: 8, At: 1}}); r.Cause != Healthy {
 		t.Errorf("no normaliser: %+v", r)
 	}
 	if r := Diagnose(Evidence{Params: []ParamRange{{"w", 0.5, 40}}}); r.Cause != BadNorm {

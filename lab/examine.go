@@ -3,6 +3,7 @@ package lab
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"innerloop/model"
@@ -65,14 +66,30 @@ func Examine(m *model.LM, ex prog.Executor, ids []uint32, b, l int) (e Evidence,
 		}
 		e.Layers = append(e.Layers, x)
 	}
-	if e.Leak, err = leak(pass, logits, ids, l, m.Config.MiniBatchSize, m.Config.VocabSize); err != nil {
+	if e.Leak, err = leak(m.Config, ids, l, func(ids []uint32) ([]seen, error) {
+		logits, err := pass(ids)
+		all := []seen{{"logits", logits}}
+		for _, o := range s.Outputs {
+			v := make([]float32, o.Out.Len())
+			if err == nil {
+				err = run.Read(o.Out, v)
+			}
+			all = append(all, seen{fmt.Sprintf("output of TTT layer %d", o.Layer), v})
+		}
+		return all, err
+	}); err != nil {
 		return e, err
 	}
 	if len(e.Layers) > 0 {
 		return e, e.bench(m, ex)
 	}
+	keys := "seq_modeling_block.k_proj.weight"
+	if m.Config.ShareQK {
+		keys = "seq_modeling_block.q_proj.weight"
+	}
 	for _, n := range m.Names() {
-		if !strings.HasSuffix(n, "ttt_norm_weight") && !strings.HasSuffix(n, "ttt_norm_bias") {
+		ofKeys := strings.HasSuffix(n, keys)
+		if !ofKeys && !strings.HasSuffix(n, "ttt_norm_weight") && !strings.HasSuffix(n, "ttt_norm_bias") {
 			continue
 		}
 		v := make([]float32, m.Lookup(n).Len())
@@ -83,7 +100,11 @@ func Examine(m *model.LM, ex prog.Executor, ids []uint32, b, l int) (e Evidence,
 		for _, x := range v {
 			p.Min, p.Max = math.Min(p.Min, float64(x)), math.Max(p.Max, float64(x))
 		}
-		e.Params = append(e.Params, p)
+		if ofKeys {
+			e.Keys = append(e.Keys, p)
+		} else {
+			e.Params = append(e.Params, p)
+		}
 	}
 	return e, nil
 }
@@ -131,30 +152,61 @@ func loss(logits []float32, ids []uint32, b, l int) float64 {
 	return sum / float64(b*(l-1))
 }
 
-// leak changes the last token of the first whole mini-batch and looks at the logits before it; nil: mini-batches of one
-// token, or rows that hold no whole one.
-func leak(pass func([]uint32) ([]float32, error), logits []float32, ids []uint32, l, k, vocab int) (*Leak, error) {
-	if k < 2 || l < k {
-		return nil, nil
+// seen is what a leak is looked for in.
+type seen struct {
+	of     string
+	values []float32 // the same number for each token
+}
+
+// leak changes the last token of the first mini-batch, which may be a whole shorter row, and looks at what the model makes
+// of the tokens before it: the logits, and the output of every TTT layer, which may count for nothing in the logits,
+// behind a closed gate, and yet train.
+func leak(c model.Config, ids []uint32, l int, pass func([]uint32) ([]seen, error)) (*Leak, error) {
+	x := &Leak{Tokens: min(c.MiniBatchSize, l)}
+	if x.Tokens == 1 {
+		return x, nil
 	}
-	other := append([]uint32(nil), ids...)
-	other[k-1] = (other[k-1] + 1) % uint32(vocab)
-	changed, err := pass(other)
+	before, err := pass(ids)
 	if err != nil {
 		return nil, err
 	}
-	x := new(Leak)
-	for i := range k {
-		for j := i * vocab; j < (i+1)*vocab; j++ {
-			d := math.Abs(float64(changed[j]) - float64(logits[j]))
-			if math.IsNaN(d) {
-				return nil, nil // nothing can be told
+	last := x.Tokens - 1
+	other := slices.Clone(ids)
+	other[last] = (other[last] + 1) % uint32(c.VocabSize)
+	after, err := pass(other)
+	if err != nil {
+		return nil, err
+	}
+	blind := func(why string) {
+		if x.Blind == "" {
+			x.Blind = why
+		}
+	}
+	if c.TTTBaseLR == 0 && len(before) > 1 {
+		blind("model.ttt_base_lr is 0: a TTT layer that learns nothing passes nothing on, to no token. Set it above 0")
+	}
+	worst := 0.0
+	for n, b := range before {
+		width := len(b.values) / len(ids)
+		var earlier, at, share float64
+		for i, v := range b.values[:x.Tokens*width] {
+			d := math.Abs(float64(after[n].values[i]) - float64(v))
+			switch {
+			case math.IsNaN(d):
+				blind("the " + b.of + " has values that are no numbers")
+			case i < last*width:
+				earlier = math.Max(earlier, d)
+			default:
+				at = math.Max(at, d)
 			}
-			if i == k-1 {
-				x.At = math.Max(x.At, d)
-			} else {
-				x.Before = math.Max(x.Before, d)
-			}
+		}
+		if earlier > 0 {
+			share = earlier / at
+		} else if at == 0 {
+			blind(fmt.Sprintf("another token changes nothing in the %s, not even at its own place: weights are 0. Set model.initializer_range above 0, or load a checkpoint whose weights are not 0", b.of))
+		}
+		if n == 0 || share > worst {
+			x.Of, x.Before, x.At, worst = b.of, earlier, at, share
 		}
 	}
 	return x, nil

@@ -85,6 +85,9 @@ func (c Config) CheckFault(f Fault) error {
 	if all[i].Video && c.Variant != VariantVideo {
 		return fmt.Errorf("model: fault %s: variant %q has no normaliser of the target, want \"video\"", f, c.Variant)
 	}
+	if f == Leak && c.MiniBatchSize == 1 {
+		return fmt.Errorf("model: fault %s: mini_batch_size 1: inside a mini-batch of one token there is no future, want at least 2", f)
+	}
 	on, err := c.TTTLayers()
 	if err == nil && !slices.Contains(on, true) {
 		err = fmt.Errorf("model: fault %s: layers %q: no TTT layer to put it in", f, c.Layers)

@@ -104,6 +104,8 @@ type Reading struct {
 	store prog.DType
 	// norms is told the tensors of every layer of the video variant; nil: nobody is.
 	norms func(w *layerParams, y ttt.VideoLayer)
+	// outputs is told the output of every TTT layer, before its gate; nil: nobody is.
+	outputs func(w *layerParams, y *prog.Tensor)
 	// probe records the layers' inner loops instead of the plain scan, after the last of which the pass ends; nil: the
 	// whole pass.
 	probe innerLoop
@@ -170,11 +172,16 @@ func (m *LM) Trunk(r *prog.Recorder, in Tokens, how Reading) Activations {
 
 // mixer records what mixes the tokens of a block, on its normalised input x [B,L,C].
 func (m *LM) mixer(r *prog.Recorder, w *layerParams, in Tokens, x *prog.Tensor, mem layerMemory, how Reading) *prog.Tensor {
-	layer := func(x *prog.Tensor) *prog.Tensor {
+	layer := func(x *prog.Tensor) (y *prog.Tensor) {
 		if m.Config.Variant == VariantVideo {
-			return m.videoLayer(r, w, in, x, mem, how)
+			y = m.videoLayer(r, w, in, x, mem, how)
+		} else {
+			y = m.tttLayer(r, w, in.Pos, x, mem, how)
 		}
-		return m.tttLayer(r, w, in.Pos, x, mem, how)
+		if how.outputs != nil {
+			how.outputs(w, y)
+		}
+		return y
 	}
 	if !w.hasAttends {
 		return layer(x)

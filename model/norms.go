@@ -18,11 +18,11 @@ type NormStats struct {
 	Layer, Head    int     // Layer is the block's number
 	XV, XK, Out    Range   // the target's input, the keys, and the normalised target
 	Std            Range   // standard deviation of XV - XK
-	Small          float64 // part of the rows with std < eps
+	HighGain       float64 // part of the rows with a gain above op.HighGain; NaN where a log does not say
 	MaxZ, Bound    float64 // largest |z|, and sqrt(n-1), which no input can make it pass
 	KeyMin, KeyMax float64 // Euclidean length of a key
 	NonFinite      int     // elements
-	Gain           float64 // 1/(smallest std + eps): what the backward pass multiplies gradients by, at most
+	Gain           float64 // op.Gain of the smallest std: what the backward pass multiplies gradients by, at most
 	Weight, Bias   Range   // of the normaliser
 	Eps            float64 // that was set
 }
@@ -93,9 +93,9 @@ func (p *normProbes) read(m *LM, ex prog.Executor) ([]NormStats, error) {
 			eps := m.eps()
 			out = append(out, NormStats{
 				Layer: layer, Head: h, XV: at(op.NormXVMin), XK: at(op.NormXKMin), Out: at(op.NormOutMin), Std: at(op.NormStdMin),
-				Small: float64(s[op.NormSmall]), MaxZ: float64(s[op.NormZMax]), Bound: ttt.NormBound(f),
+				HighGain: float64(s[op.NormHighGain]), MaxZ: float64(s[op.NormZMax]), Bound: ttt.NormBound(f),
 				KeyMin: float64(s[op.NormXKLeast]), KeyMax: float64(s[op.NormXKLargest]), NonFinite: int(s[op.NormBad]),
-				Gain: 1 / (float64(s[op.NormStdMin]) + eps), Eps: eps, Weight: rangeOf(g[h*f : (h+1)*f]), Bias: rangeOf(b[h*f : (h+1)*f]),
+				Gain: op.Gain(float64(s[op.NormStdMin]), eps, f), Eps: eps, Weight: rangeOf(g[h*f : (h+1)*f]), Bias: rangeOf(b[h*f : (h+1)*f]),
 			})
 		}
 	}
@@ -128,7 +128,14 @@ type NormTensors struct {
 // NormStep is the forward pass with the tensors around every normaliser kept, for a diagnosis to read.
 type NormStep struct {
 	*LogitsStep
-	Layers []NormTensors // empty where the model has no normaliser
+	Layers  []NormTensors // empty where the model has no normaliser
+	Outputs []LayerOutput
+}
+
+// LayerOutput is the output of a TTT layer, kept.
+type LayerOutput struct {
+	Layer int          // the block's number
+	Out   *prog.Tensor // [B,L,C], before its gate
 }
 
 // NewNormStep records the pass over b sequences of l tokens.
@@ -138,7 +145,9 @@ func NewNormStep(m *LM, b, l int) (*NormStep, error) {
 	s.tokens = m.AddTokens(in, "", b, l)
 	var err error
 	s.Program, err = prog.Record("diagnosis", func(r *prog.Recorder) {
-		how := Reading{norms: func(w *layerParams, y ttt.VideoLayer) {
+		how := Reading{outputs: func(w *layerParams, y *prog.Tensor) {
+			s.Outputs = append(s.Outputs, LayerOutput{w.number, r.Keep(y)})
+		}, norms: func(w *layerParams, y ttt.VideoLayer) {
 			gamma, beta := w.scan.Norm()
 			n := NormTensors{Layer: w.number, XV: r.Keep(y.XV), XK: r.Keep(y.XK), Out: r.Keep(y.Target), Z: r.Keep(y.Z), Std: r.Keep(y.Std), Gamma: gamma, Beta: beta}
 			s.Layers = append(s.Layers, n)

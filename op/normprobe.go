@@ -21,13 +21,38 @@ const (
 	NormStdMin
 	NormStdMax
 	NormStdMean
-	NormSmall     // part of the rows with std < eps
+	NormHighGain  // part of the rows whose Gain is above HighGain
 	NormZMax      // largest |z|
 	NormXKLeast   // least and largest Euclidean length of a key
 	NormXKLargest //
 	NormBad       // elements of XV, XK, out, z and std that are not finite
 	NormStats
 )
+
+// HighGain is where amplification begins to be one: healthy models have gains of 4 to 6, and values nearly equal to keys
+// those of 1/eps.
+const HighGain = 100
+
+// Gain is what the backward pass of TargetNorm multiplies a row's gradients by, at most: 1/(std+eps). A row of two channels
+// has a single direction, in which z changes only as far as eps shrinks it: there it is eps/(std+eps)². Where std+eps is 0
+// or below, as only a faulty normaliser has it, it is infinite; std is a row's, n its channels.
+func Gain(std, eps float64, n int) float64 {
+	den := std + eps
+	switch {
+	case math.IsNaN(den):
+		return den
+	case n == 2 && eps == 0:
+		return 0
+	case den <= 0:
+		return math.Inf(1)
+	case n == 2:
+		return eps / den / den
+	}
+	return 1 / den
+}
+
+// quiet is the std+eps of HighGain, as float32 has it.
+const quiet = float32(1.0 / HighGain)
 
 var normProbeK = define(prog.Spec[targetNormC]{
 	Name: "norm_probe",
@@ -48,7 +73,10 @@ var normProbeK = define(prog.Spec[targetNormC]{
 	Sample: sampleTargetNorm,
 	Fill: func(_ targetNormC, r *rand.Rand, a *prog.Args[float64]) {
 		fillStd(r, a.F[4])
-		a.F[5][0] = 0.3
+		for i := range a.F[4] { // on either side of what is quiet, with eps and without
+			a.F[4][i] = float64(float32(a.F[4][i] * [...]float64{1, 0.01, 0.001}[r.IntN(3)]))
+		}
+		a.F[5][0] = float64(float32([...]float64{0, 0.0005, 0.004}[r.IntN(3)]))
 	},
 })
 
@@ -89,7 +117,7 @@ func normProbe[F prog.Float](c targetNormC, a *prog.Args[F], _ []F, lo, hi int) 
 	for h := lo; h < hi; h++ {
 		sv, sk, so, sd, length := newSpan[F](), newSpan[F](), newSpan[F](), newSpan[F](), newSpan[F]()
 		var zmax F
-		bad, small := 0, 0
+		bad, high := 0, 0
 		for r := h; r < c.N; r += c.H {
 			var square F
 			badKey := 0
@@ -107,8 +135,9 @@ func normProbe[F prog.Float](c targetNormC, a *prog.Args[F], _ []F, lo, hi int) 
 				length.add(F(math.Sqrt(float64(square))))
 			}
 			bad += sd.add(dev[r])
-			if dev[r] < eps {
-				small++
+			// Of two channels, see Gain.
+			if den := max(dev[r]+eps, -dev[r]-eps); den < F(quiet) && (c.F != 2 || den*den < F(quiet)*eps) {
+				high++
 			}
 		}
 		rows := F(c.N / c.H)
@@ -120,7 +149,7 @@ func normProbe[F prog.Float](c targetNormC, a *prog.Args[F], _ []F, lo, hi int) 
 			}
 			s[3*i], s[3*i+1], s[3*i+2] = x.lo, x.hi, x.sum/n
 		}
-		s[NormSmall], s[NormZMax] = F(small)/rows, zmax
+		s[NormHighGain], s[NormZMax] = F(high)/rows, zmax
 		s[NormXKLeast], s[NormXKLargest], s[NormBad] = length.lo, length.hi, F(bad)
 	}
 }

@@ -1,5 +1,5 @@
 // What a run looks at of the target's normaliser, of every head: least, greatest and mean of XV, XK, target and dev
-// (the standard deviation), the part of rows with dev < eps, the largest |z|, the least and largest length of a key, and
+// (the standard deviation), the part of rows with a gain 1/(dev+eps) above 100, the largest |z|, the least and largest length of a key, and
 // how many elements are not finite, which count nowhere else. One workgroup a head; an invocation takes whole rows.
 // reference: op/normprobe.go normProbe
 override N: u32 = 4u;  // rows: tokens * heads, the head counting fastest
@@ -52,7 +52,8 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
   var sd = none;
   var length_ = none;
   var zs = vec3<f32>(0.0, 0.0, 0.0);  // greatest |z|; elements that are not finite
-  var small = vec3<f32>(0.0, 0.0, 0.0);
+  var high = vec3<f32>(0.0, 0.0, 0.0);
+  let quiet = 0.01;
   for (var r = h + i * H; r < N; r += WG * H) {
     var square = 0.0;
     var badKey = 0.0;
@@ -68,7 +69,9 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
     zs.z += badKey + bad(dev[r]);
     if (badKey == 0.0 && finite(square)) { length_ = span(length_, sqrt(square)); }
     sd = span(sd, dev[r]);
-    if (finite(dev[r]) && dev[r] < eps[0]) { small.z += 1.0; }
+    // A row of two channels has the gain eps/(dev+eps)^2.
+    let den = abs(dev[r] + eps[0]);
+    if (finite(dev[r]) && den < quiet && (F != 2u || den * den < quiet * eps[0])) { high.z += 1.0; }
   }
   sv = merge(i, sv);
   sk = merge(i, sk);
@@ -76,7 +79,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
   sd = merge(i, sd);
   length_ = merge(i, length_);
   zs = merge(i, zs);
-  small = merge(i, small);
+  high = merge(i, high);
   if (i != 0u) { return; }
   let rows = f32(N / H);
   let n = rows * f32(F);
@@ -93,7 +96,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
   stats[o + 9u] = sd.x;
   stats[o + 10u] = sd.y;
   stats[o + 11u] = sd.z / rows;
-  stats[o + 12u] = small.z / rows;
+  stats[o + 12u] = high.z / rows;
   stats[o + 13u] = zs.y;
   stats[o + 14u] = length_.x;
   stats[o + 15u] = length_.y;

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 
 	"innerloop/model"
 	"innerloop/model/safetensors"
+	"innerloop/op"
 )
 
 // NormLog is a run's NormsFile, to which steps are added.
@@ -111,8 +113,9 @@ func (l *NormLog) Close() error {
 type NormPoint struct {
 	Step  int
 	Fault model.Fault // that the model had been given
-	// Stats is the worst of all heads: the least and the greatest values, the largest Small, Gain and NonFinite. Means are
-	// those over the heads. Head is -1.
+	// Stats is the worst of all heads: the least and the greatest values, the largest HighGain, Gain and NonFinite. Means
+	// are those over the heads. Head is -1. HighGain is NaN where the log is of a version that counted rows with std < eps
+	// instead, unless the gain itself tells that there was none.
 	Stats model.NormStats
 }
 
@@ -158,7 +161,10 @@ func ReadNorms(dir string, each func(NormPoint)) error {
 		}
 		_, ofZ, _ := strings.Cut(rest, "|z| at most ")
 		s.Eps, s.Gain, s.Bound = number(rest, "eps="), number(rest, "gain at most "), number(ofZ, " of ")
-		s.Small, s.NonFinite = number(rest, "worst head: small "), int(number(rest, ", bad "))
+		s.HighGain, s.NonFinite = number(rest, "worst head: high gain "), int(number(rest, ", bad "))
+		if !strings.Contains(rest, "worst head: high gain ") && s.Gain > op.HighGain {
+			s.HighGain = math.NaN()
+		}
 		if _, fault, ok := strings.Cut(rest, ", fault "); ok {
 			p.Fault = model.Fault(fault)
 		}

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"innerloop/model"
+	"innerloop/op"
 )
 
 // NormsFile is a run's log of what the normalisers of its layers did, a line a layer and quantity.
@@ -46,13 +47,13 @@ func AppendNorms(b []byte, step int, list []model.NormStats, headDim int, fault 
 		line("XV output", func(s model.NormStats) model.Range { return s.Out })
 		line("weight", func(s model.NormStats) model.Range { return s.Weight })
 		line("bias", func(s model.NormStats) model.Range { return s.Bias })
-		small, gain, bad, mostSmall, mostBad := 0.0, 0.0, 0, 0.0, 0
+		high, gain, bad, mostHigh, mostBad := 0.0, 0.0, 0, 0.0, 0
 		for _, h := range heads {
-			small, gain, bad = small+h.Small/float64(len(heads)), math.Max(gain, h.Gain), bad+h.NonFinite
-			mostSmall, mostBad = math.Max(mostSmall, h.Small), max(mostBad, h.NonFinite)
+			high, gain, bad = high+h.HighGain/float64(len(heads)), math.Max(gain, h.Gain), bad+h.NonFinite
+			mostHigh, mostBad = math.Max(mostHigh, h.HighGain), max(mostBad, h.NonFinite)
 		}
-		b = fmt.Appendf(b, "step %d Layer %d: eps=%g head_dim=%d, std < eps in %.4g of the rows, gain at most %.6g, |z| at most %.6g of %.6g, not finite %d; worst head: small %.4g, bad %d",
-			step, heads[0].Layer, heads[0].Eps, headDim, small, gain, largestZ(heads), heads[0].Bound, bad, mostSmall, mostBad)
+		b = fmt.Appendf(b, "step %d Layer %d: eps=%g head_dim=%d, gain above %d in %.4g of the rows, gain at most %.6g, |z| at most %.6g of %.6g, not finite %d; worst head: high gain %.4g, bad %d",
+			step, heads[0].Layer, heads[0].Eps, headDim, op.HighGain, high, gain, largestZ(heads), heads[0].Bound, bad, mostHigh, mostBad)
 		if fault != model.NoFault {
 			b = fmt.Appendf(b, ", fault %s", fault)
 		}

@@ -190,7 +190,7 @@ func TestNormLog(t *testing.T) {
 	dir := t.TempDir()
 	stats := func(layer, head int, f float64) model.NormStats {
 		r := func(a float64) model.Range { return model.Range{Min: -a * f, Max: 2 * a * f, Mean: a} }
-		return model.NormStats{Layer: layer, Head: head, XV: r(1), XK: r(2), Out: r(3), Std: model.Range{Min: f, Max: 3 * f, Mean: 2 * f}, Small: f / 100, MaxZ: f, Bound: 4,
+		return model.NormStats{Layer: layer, Head: head, XV: r(1), XK: r(2), Out: r(3), Std: model.Range{Min: f, Max: 3 * f, Mean: 2 * f}, HighGain: f / 100, MaxZ: f, Bound: 4,
 			KeyMin: 1 / f, KeyMax: f, NonFinite: int(math.Min(f, 99)), Gain: 10 * f, Weight: r(5), Bias: r(6), Eps: 1e-8}
 	}
 	step := func(n float64) []model.NormStats {
@@ -260,5 +260,29 @@ func TestNormLog(t *testing.T) {
 	defer func() { _ = l.Close() }()
 	if p, err := lab.ParseLog(path, l); err != nil || p.N != 16 || p.Eps != 1e-8 {
 		t.Errorf("logs compare reads it as %+v, %v", p, err)
+	}
+}
+
+// A log of a version that counted rows with std < eps is read without taking them for rows of a high gain: their share is
+// unknown, unless the largest gain says that there is none.
+func TestOldNormLog(t *testing.T) {
+	dir := t.TempDir()
+	const old = `step 1 Layer 0: std: min=1e-07, max=0.4, mean=0.3
+step 1 Layer 0: eps=1e-05 head_dim=16, std < eps in 0.25 of the rows, gain at most 99009.9, |z| at most 3 of 3.87298, not finite 2; worst head: small 0.5, bad 2
+step 2 Layer 0: std: min=0.2, max=0.4, mean=0.3
+step 2 Layer 0: eps=1 head_dim=16, std < eps in 1 of the rows, gain at most 0.833333, |z| at most 3 of 3.87298, not finite 0; worst head: small 1, bad 0, fault near-keys
+step 3 Layer 0: eps=1e-05 head_dim=16, gain above 100 in 0.25 of the rows, gain at most 99009.9, |z| at most 3 of 3.87298, not finite 0; worst head: high gain 0.5, bad 0
+`
+	if err := os.WriteFile(filepath.Join(dir, train.NormsFile), []byte(old), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	if err := train.ReadNorms(dir, func(p train.NormPoint) {
+		got = append(got, fmt.Sprintf("%d %g %g %d %g%s", p.Step, p.Stats.HighGain, p.Stats.Gain, p.Stats.NonFinite, p.Stats.Bound, p.Fault))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if s := strings.Join(got, "; "); s != "1 NaN 99009.9 2 3.87298; 2 0 0.833333 0 3.87298near-keys; 3 0.5 99009.9 0 3.87298" {
+		t.Errorf("read %s", s)
 	}
 }

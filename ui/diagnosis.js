@@ -13,6 +13,7 @@ import { breaches, brief, print } from "./norms.js";
 const CAUSES = new Map(Object.entries({
   "healthy": "Healthy",
   "inconsistent-normaliser": "The normaliser is inconsistent",
+  "zero-keys": "Keys are 0",
   "keys-not-normalised": "Keys are not normalised",
   "half-precision": "The statistics are made in half precision",
   "one-pass-variance": "The variance is made in one pass, and cancels",
@@ -20,9 +21,10 @@ const CAUSES = new Map(Object.entries({
   "stale-eps": "Another eps is in use than the one that is set",
   "future-leak": "Tokens see those after them",
   "norm-parameters": "The norm's weights or biases are far from 1 and 0",
-  "small-std": "The standard deviation falls below eps",
+  "small-std": "The standard deviation is nearly 0, and eps does not make up for it",
   "extreme-input": "The input has extreme values",
   "non-finite": "Values are not finite",
+  "undecidable": "Not decidable",
 }));
 
 const VERDICTS = { supported: { icon: "bad", word: "supported" }, refuted: { icon: "done", word: "refuted" }, undecidable: { icon: "info", word: "undecidable" } };
@@ -86,7 +88,7 @@ export function createDiagnosis(app, card, tables, fault) {
     const healthy = r.cause === "healthy";
     const first = r.hypotheses.find((x) => x.verdict === "supported" && x.cause === r.cause);
     put(result,
-      h("p", { class: `cause tone-${healthy ? "good" : "bad"}`, "data-cause": r.cause }, icon(healthy ? "done" : "bad"), h("b", {}, causeIn(r.cause)), h("code", {}, r.cause)),
+      h("p", { class: `cause tone-${healthy ? "good" : r.cause === "undecidable" ? "flat" : "bad"}`, "data-cause": r.cause }, icon(healthy ? "done" : "bad"), h("b", {}, causeIn(r.cause)), h("code", {}, r.cause)),
       h("p", { class: "summary" }, sentence(first ? first.measurement : r.summary)),
       first?.mend ? h("p", { class: "mend" }, h("b", {}, "What to do: "), first.mend) : null,
       h("p", { class: "note" }, `Step ${count(r.step)}${r.bound > 0 ? `, eps ${print(r.eps)}, bound of |z| ${brief(r.bound)}` : ""}. ${tally(r.hypotheses)}`));
@@ -132,7 +134,7 @@ function layers(r) {
   columns.push(
     { group: "Before", label: "XV", text: range("xvMin", "xvMax") }, { group: "Before", label: "XK", text: range("xkMin", "xkMax") },
     { group: "Before", label: "‖XK‖", text: range("keyMin", "keyMax"), bad: (i) => signs(i).includes("◆") },
-    { group: "Normaliser", label: "std, min", text: (i) => brief(at("stdMin")(i)), bad: (i) => signs(i).includes("▼") }, { group: "Normaliser", label: "std < eps", text: (i) => `${brief(100 * at("small")(i))} %` },
+    { group: "Normaliser", label: "std, min", text: (i) => brief(at("stdMin")(i)), bad: (i) => signs(i).includes("▼") }, { group: "Normaliser", label: "gain > 100", text: (i) => `${brief(100 * at("highGain")(i))} %` },
     { group: "Normaliser", label: "|z|, max", text: (i) => brief(at("maxZ")(i)), bad: (i) => signs(i).includes("▲") }, { group: "Normaliser", label: "1/(std+eps)", text: (i) => brief(at("gain")(i)) },
     { group: "After", label: "out", text: range("outMin", "outMax") }, { group: "After", label: "not finite", text: (i) => brief(at("nonFinite")(i)), bad: (i) => signs(i).includes("✕") },
   );

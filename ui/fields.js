@@ -145,7 +145,7 @@ export const FIELDS = [
   // On the panel of the numerics.
   {
     key: "model.target_eps", kind: "number", label: "eps", min: 0, max: 1, scale: "1-2-5", live: true, slider: [1e-8, 1e-2],
-    help: "Added to the standard deviation that the target is divided by. It guards gradients: values are bounded whatever it is.", formula: "z = (d − mean) / (std + eps), |z| ≤ (n − 1) / √n",
+    help: "Added to the standard deviation that the target is divided by. It guards gradients: values are bounded whatever it is.", formula: "z = (d − mean) / (std + eps), |z| ≤ √(n − 1)",
   },
   {
     key: "train.fault", kind: "choice", label: "Fault", live: true, choices: [["", "none"], ...FAULTS.map((f) => /** @type {[string, string]} */ ([f, f]))],

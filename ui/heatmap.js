@@ -28,8 +28,8 @@ export const QUANTITIES = [
     id: "std", label: "Min std", title: "Smallest standard deviation of XV − XK, logarithmic", of: (d, i) => d.stdMin[i], text: brief,
     scale: (d, low, high) => ({ dark: Math.max(1, high), bright: Math.max(1e-12, Math.min(d.eps || 1e-8, low || 1e-12)), log: true }),
   },
-  { id: "z", label: "|z| / bound", title: "Largest |z|, as a part of its bound (n−1)/√n", of: (d, i) => d.maxZ[i] / d.bound, text: (x) => (x < 10 ? percent(x) : `${brief(x)}×`), scale: () => ({ dark: 0, bright: 1, log: false }) },
-  { id: "small", label: "std < eps", title: "Share of rows with std < eps, in %", of: (d, i) => d.small[i], text: percent, scale: () => ({ dark: 0, bright: 1, log: false }) },
+  { id: "z", label: "|z| / bound", title: "Largest |z|, as a part of its bound √(n−1)", of: (d, i) => d.maxZ[i] / d.bound, text: (x) => (x < 10 ? percent(x) : `${brief(x)}×`), scale: () => ({ dark: 0, bright: 1, log: false }) },
+  { id: "high-gain", label: "Gain > 100", title: "Share of rows whose gain 1/(std+eps) is above 100, in %", of: (d, i) => d.highGain[i], text: percent, scale: () => ({ dark: 0, bright: 1, log: false }) },
   {
     id: "gain", label: "Amplification", title: "Largest 1/(std+eps): what gradients are multiplied by, logarithmic", of: (d, i) => d.gain[i], text: (x) => `${brief(x)}×`,
     scale: (d, low, high) => ({ dark: Math.min(1, low > 0 ? low : 1), bright: Math.max(high, d.eps > 0 ? 1 / d.eps : 1e8), log: true }),
@@ -75,7 +75,7 @@ export function colour(t) {
 export function readings(d, i) {
   const range = (/** @type {number} */ a, /** @type {number} */ b) => `${brief(a)} to ${brief(b)}`;
   return [
-    ["std, min", brief(d.stdMin[i])], ["std, mean", brief(d.stdMean[i])], ["rows, std < eps", percent(d.small[i])],
+    ["std, min", brief(d.stdMin[i])], ["std, mean", brief(d.stdMean[i])], ["rows, gain > 100", percent(d.highGain[i])],
     ["|z|, max", `${brief(d.maxZ[i])} of ${brief(d.bound)}`], ["amplification", `${brief(d.gain[i])}×`],
     ["XV", range(d.xvMin[i], d.xvMax[i])], ["XK", range(d.xkMin[i], d.xkMax[i])], ["out", range(d.outMin[i], d.outMax[i])],
     ["‖XK‖", range(d.keyMin[i], d.keyMax[i])], ["not finite", brief(d.nonFinite[i])],

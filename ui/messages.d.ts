@@ -321,7 +321,7 @@ export interface PastNorms {
   eps: Column;
   stdMin: Column;
   stdMean: Column;
-  small: Column;
+  highGain: Column;
   maxZ: Column;
   gain: Column;
   xvMin: Column;
@@ -351,7 +351,7 @@ export interface Download {
   files: string[];
 }
 /**
- * The cause that explains the open run's numerics, and every hypothesis with its verdict. The columns, absent where the model has no normaliser, are of layers: small is the part of rows with std < eps, gain the largest 1/(std+eps).
+ * The cause that explains the open run's numerics, and every hypothesis with its verdict. The columns, absent where the model has no normaliser, are of layers: highGain is the part of rows with a gain 1/(std+eps) above 100, gain the largest 1/(std+eps).
  */
 export interface Diagnosis {
   /**
@@ -384,7 +384,7 @@ export interface Diagnosis {
   outMin?: Column;
   outMax?: Column;
   stdMin?: Column;
-  small?: Column;
+  highGain?: Column;
   maxZ?: Column;
   keyMin?: Column;
   keyMax?: Column;
@@ -515,7 +515,7 @@ export interface NoticeEvent {
   data: Failure;
 }
 /**
- * What the normalisers of the reconstruction target did in the last step (video variant): columns [layers][heads], flat. small is the part of rows with std < eps, gain the largest 1/(std+eps), key the length of keys.
+ * What the normalisers of the reconstruction target did in the last step (video variant): columns [layers][heads], flat. highGain is the part of rows with a gain 1/(std+eps) above 100, gain the largest 1/(std+eps), key the length of keys.
  */
 export interface NormsEvent {
   event: "norms";
@@ -534,7 +534,7 @@ export interface NormsEvent {
     bound: number;
     stdMin: Column;
     stdMean: Column;
-    small: Column;
+    highGain: Column;
     maxZ: Column;
     gain: Column;
     xvMin: Column;

@@ -8,7 +8,7 @@ import { Column } from "./columns.js";
 /** @typedef {{ step: number, label: string }} Mark */
 
 /** The probes, by the names of their columns. */
-export const PROBES = /** @type {const} */ (["stdMin", "stdMean", "small", "maxZ", "gain", "xvMin", "xvMax", "xkMin", "xkMax", "outMin", "outMax", "keyMin", "keyMax", "nonFinite"]);
+export const PROBES = /** @type {const} */ (["stdMin", "stdMean", "highGain", "maxZ", "gain", "xvMin", "xvMax", "xkMin", "xkMax", "outMin", "outMax", "keyMin", "keyMax", "nonFinite"]);
 /** @typedef {typeof PROBES[number]} ProbeName */
 
 /** Those of which the least is the worst. @type {Set<ProbeName>} */
@@ -51,7 +51,7 @@ const most = (/** @type {number} */ a, /** @type {number} */ b) => Math.max(Math
 export const SERIES = [
   { key: "norm-std", title: "Min std", unit: "", header: "std_min", axis: "log", of: (v) => v("stdMin") },
   { key: "norm-z", title: "|z| / bound", unit: "", header: "max_z_over_bound", axis: "auto", of: (v, bound) => v("maxZ") / bound },
-  { key: "norm-small", title: "Rows, std < eps", unit: "%", header: "small_rows_percent", axis: "zero", of: (v) => 100 * v("small") },
+  { key: "norm-high-gain", title: "Rows, gain > 100", unit: "%", header: "high_gain_rows_percent", axis: "zero", of: (v) => 100 * v("highGain") },
   { key: "norm-gain", title: "Amplification", unit: "×", header: "gain", axis: "log", of: (v) => v("gain") },
   { key: "norm-xv", title: "Largest |XV|", unit: "", header: "xv_abs_max", axis: "auto", of: (v) => most(v("xvMin"), v("xvMax")) },
   { key: "norm-xk", title: "Largest |XK|", unit: "", header: "xk_abs_max", axis: "auto", of: (v) => most(v("xkMin"), v("xkMax")) },

@@ -39,7 +39,7 @@ export function createNumerics(app, root) {
 
   const heat = new HeatMap(() => paint());
   const at = h("span", { class: "note", id: "norms-at" });
-  const waiting = h("p", { class: "num-waiting" }, "Layer by head, from the first step on: the smallest standard deviation, |z| against its bound, the share of rows with std < eps, and the amplification 1/(std+eps).");
+  const waiting = h("p", { class: "num-waiting" }, "Layer by head, from the first step on: the smallest standard deviation, |z| against its bound, the share of rows with a gain above 100, and the largest gain 1/(std+eps).");
   const map = h("section", { class: "num-card", id: "norms", "aria-labelledby": "norms-title" },
     h("div", { class: "num-head" }, h("h3", { id: "norms-title" }, "Normaliser by layer and head"), help("norms", "the heat map"), at, heat.choice), waiting, heat.element);
   const missing = h("section", { class: "num-card num-missing", "aria-labelledby": "missing-title" });
@@ -217,7 +217,10 @@ function createHistory(history, name) {
     h("div", { class: "num-charts" }, ...parts.map((p) => p.figure.element)), marks);
 
   const readings = () => {
-    for (const { figure, curve } of parts) text(figure.now, figure.plot.empty ? "" : brief(curve.read(group.cursor)));
+    for (const { figure, curve } of parts) {
+      const now = curve.read(group.cursor);
+      text(figure.now, figure.plot.empty ? "" : Number.isNaN(now) ? "–" : brief(now)); // an older log does not say all
+    }
   };
   group.drawn = () => {
     for (const p of parts) p.figure.update();

@@ -22,7 +22,7 @@ type normsData struct {
 // probesOf are the columns of a head, or of the worst of several.
 func probesOf(s model.NormStats) map[string]float64 {
 	return map[string]float64{
-		"stdMin": s.Std.Min, "stdMean": s.Std.Mean, "small": s.Small, "maxZ": s.MaxZ, "gain": s.Gain,
+		"stdMin": s.Std.Min, "stdMean": s.Std.Mean, "highGain": s.HighGain, "maxZ": s.MaxZ, "gain": s.Gain,
 		"xvMin": s.XV.Min, "xvMax": s.XV.Max, "xkMin": s.XK.Min, "xkMax": s.XK.Max, "outMin": s.Out.Min, "outMax": s.Out.Max,
 		"keyMin": s.KeyMin, "keyMax": s.KeyMax, "nonFinite": float64(s.NonFinite),
 	}
@@ -194,7 +194,7 @@ func (s *Session) diagnose(q request) error {
 		d.Layers = append(d.Layers, l.Layer)
 		for name, v := range map[string]float64{
 			"xvMin": l.XV.Min, "xvMax": l.XV.Max, "xkMin": l.XK.Min, "xkMax": l.XK.Max, "outMin": l.Out.Min, "outMax": l.Out.Max, "stdMin": l.StdMin,
-			"small": l.SmallRows, "maxZ": l.MaxZ, "keyMin": l.KeyNormMin, "keyMax": l.KeyNormMax, "gain": l.Gain, "nonFinite": float64(l.NonFinite),
+			"highGain": l.HighGain, "maxZ": l.MaxZ, "keyMin": l.KeyNormMin, "keyMax": l.KeyNormMax, "gain": l.Gain, "nonFinite": float64(l.NonFinite),
 		} {
 			columns[name] = append(columns[name], v)
 		}

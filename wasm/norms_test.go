@@ -111,7 +111,7 @@ func TestNormsHistory(t *testing.T) {
 		t.Errorf("the history is %s", got)
 	}
 	for i, d := range told {
-		for name, worst := range map[string]func(a, b float64) float64{"maxZ": math.Max, "gain": math.Max, "stdMin": math.Min, "small": math.Max, "xvMin": math.Min, "outMax": math.Max, "keyMax": math.Max, "nonFinite": math.Max} {
+		for name, worst := range map[string]func(a, b float64) float64{"maxZ": math.Max, "gain": math.Max, "stdMin": math.Min, "highGain": math.Max, "xvMin": math.Min, "outMax": math.Max, "keyMax": math.Max, "nonFinite": math.Max} {
 			both := d[name].([]any)
 			want, got := worst(both[0].(float64), both[1].(float64)), past[name].([]any)[i].(float64)
 			if math.Abs(got-want) > 1e-3*math.Abs(want) {

@@ -13,6 +13,7 @@ import (
 
 	"innerloop/lab"
 	"innerloop/model"
+	"innerloop/op"
 	"innerloop/train"
 )
 
@@ -198,6 +199,9 @@ func (a *app) diagnose(f diagnoseFlags, args []string) error {
 	if r.Cause == lab.Healthy {
 		return nil
 	}
+	if r.Cause == lab.NotDecidable {
+		return failf(exitUnhealthy, "diagnose: not decidable: %s", strings.TrimSuffix(r.Summary, "."))
+	}
 	return failf(exitUnhealthy, "diagnose: not healthy: %s", r.Cause)
 }
 
@@ -207,11 +211,11 @@ func (a *app) printReport(r *lab.Report) {
 	span := func(s lab.Stats) string { return num(s.Min) + " .. " + num(s.Max) }
 	if len(r.Layers) > 0 {
 		a.out.printf("\neps %g; no |z| can pass sqrt(n-1) = %.4g\n", r.Eps, r.Bound)
-		before := [][]string{{"BEFORE", "XV", "XK", "||XK||", "std", "std < eps"}}
+		before := [][]string{{"BEFORE", "XV", "XK", "||XK||", "std", "gain > " + strconv.Itoa(op.HighGain)}}
 		after := [][]string{{"AFTER", "output", "mean", "max |z|", "weight", "bias", "gain 1/(std+eps)", "not finite"}}
 		for _, l := range r.Layers {
 			name := "layer " + strconv.Itoa(l.Layer)
-			before = append(before, []string{name, span(l.XV), span(l.XK), num(l.KeyNormMin) + " .. " + num(l.KeyNormMax), num(l.StdMin) + " (mean " + num(l.StdMean) + ")", num(100*l.SmallRows) + " %"})
+			before = append(before, []string{name, span(l.XV), span(l.XK), num(l.KeyNormMin) + " .. " + num(l.KeyNormMax), num(l.StdMin) + " (mean " + num(l.StdMean) + ")", num(100*l.HighGain) + " %"})
 			after = append(after, []string{name, span(l.Out), num(l.Out.Mean), num(l.MaxZ), span(l.Weight), span(l.Bias), num(l.Gain), strconv.Itoa(l.NonFinite)})
 		}
 		a.out.printf("\n%s\n%s", table(before), table(after))
@@ -226,6 +230,11 @@ func (a *app) printReport(r *lab.Report) {
 		}
 	}
 	a.out.printf("\ncause: %s\n", r.Cause)
+	if r.Cause == lab.Healthy {
+		for _, n := range r.Notes {
+			a.out.printf("note: %s\n", n)
+		}
+	}
 }
 
 // finiteReport is a report as JSON can have it: numbers that are not finite are null there, as they have no name in it.
@@ -237,7 +246,7 @@ func finiteReport(r *lab.Report, fault string) any {
 	for _, l := range r.Layers {
 		layers = append(layers, map[string]any{
 			"layer": l.Layer, "xv": three(l.XV), "xk": three(l.XK), "out": three(l.Out), "weight": three(l.Weight), "bias": three(l.Bias),
-			"std_min": jsonNumber(l.StdMin), "std_mean": jsonNumber(l.StdMean), "small_rows": jsonNumber(l.SmallRows), "max_z": jsonNumber(l.MaxZ),
+			"std_min": jsonNumber(l.StdMin), "std_mean": jsonNumber(l.StdMean), "high_gain_rows": jsonNumber(l.HighGain), "max_z": jsonNumber(l.MaxZ),
 			"key_norm_min": jsonNumber(l.KeyNormMin), "key_norm_max": jsonNumber(l.KeyNormMax), "gain": jsonNumber(l.Gain), "non_finite": l.NonFinite,
 		})
 	}

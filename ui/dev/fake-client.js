@@ -141,7 +141,7 @@ export class FakeClient {
     const flat = (/** @type {(i: number) => number} */ f) => Float64Array.from({ length: l * n }, (_, i) => f(i));
     const std = flat((i) => 0.02 * (1 + (i % n)) * (0.6 + 0.4 * random()) * (1 + Math.exp(-step / 60)));
     this.emit("norms", {
-      run: run.id, step, layers: Array.from({ length: l }, (_, i) => i), heads: n, eps, bound: 5.48, stdMin: std, stdMean: std.map((s) => 3 * s), small: std.map((s) => (s < eps ? 0.2 : 0)),
+      run: run.id, step, layers: Array.from({ length: l }, (_, i) => i), heads: n, eps, bound: 5.48, stdMin: std, stdMean: std.map((s) => 3 * s), highGain: std.map((s) => (s + eps < 0.01 ? 0.2 : 0)),
       maxZ: flat(() => (3 + 1.5 * random()) * wild), gain: std.map((s) => 1 / (s + eps)), xvMin: flat(() => -1 - random()), xvMax: flat(() => 1 + random()), xkMin: flat(() => -0.6 * raw), xkMax: flat(() => 0.7 * raw),
       outMin: flat(() => -4 * wild), outMax: flat(() => 4.2 * wild), keyMin: flat(() => 1 * raw - 1e-7), keyMax: flat(() => raw + 1e-7), nonFinite: flat(() => 0),
     });
@@ -153,13 +153,13 @@ export class FakeClient {
     const bad = run.config["train.fault"] !== "";
     const measure = "layer 0: |z| reaches 45123.2, bound 5.48; layer 1: the std in use is off by 3.2e+04 of the inputs' own; layer 0: the exit differs from weight*z + bias + XK by 1.2e-07; it computes (d - mean) / (d + eps)";
     const mend = "Look at what the normaliser divides by: the standard deviation of the very difference whose mean it takes off. Raising eps hides the fault and keeps the error.";
-    const hypotheses = [["H5", "the normaliser is inconsistent: mean, std and difference do not belong together", "inconsistent-normaliser"], ["K", "keys are not L2-normalised", "keys-not-normalised"], ["H4", "the statistics are made in half precision", "half-precision"], ["O", "the variance is made in one pass", "one-pass-variance"], ["C", "a clamp or a maximum stands in for eps", "eps-not-added"], ["F", "a token sees those after it", "future-leak"], ["H2", "the norm's weight or bias is far from 1 and 0", "norm-parameters"], ["H1", "the standard deviation is smaller than eps for many rows", "small-std"]]
+    const hypotheses = [["H5", "the normaliser is inconsistent: mean, std and difference do not belong together", "inconsistent-normaliser"], ["K", "keys are not L2-normalised", "keys-not-normalised"], ["H4", "the statistics are made in half precision", "half-precision"], ["O", "the variance is made in one pass", "one-pass-variance"], ["C", "a clamp or a maximum stands in for eps", "eps-not-added"], ["F", "a token sees those after it", "future-leak"], ["H2", "the norm's weight or bias is far from 1 and 0", "norm-parameters"], ["H1", "the standard deviation is nearly 0 in many rows, and eps does not make up for it", "small-std"]]
       .map(([id, text, cause], i) => ({ id, text, cause, verdict: bad && i === 0 ? "supported" : i === 4 ? "undecidable" : "refuted", measurement: measure, ...(bad && i === 0 ? { mend } : {}) }));
     const video = run.config["model.variant"] === "video";
     const two = (/** @type {number} */ x) => Float64Array.of(x, x * 1.2);
     return {
       cause: bad ? "inconsistent-normaliser" : "healthy", summary: bad ? `${measure}. ${mend}` : "the invariants hold and no hypothesis is supported", step: run.step, eps: run.config["model.target_eps"], bound: video ? 5.48 : 0, hypotheses: video ? hypotheses : hypotheses.slice(5, 7), layers: video ? [0, 1] : [],
-      ...(video ? { xvMin: two(-1.2), xvMax: two(1.3), xkMin: two(-0.6), xkMax: two(0.7), outMin: two(bad ? -2.7e7 : -3), outMax: two(bad ? 8e5 : 3.2), stdMin: two(0.02), small: two(0), maxZ: two(bad ? 4.5e4 : 3.2), keyMin: Float64Array.of(1, 1), keyMax: Float64Array.of(1, 1), gain: two(40), nonFinite: two(0) } : {}),
+      ...(video ? { xvMin: two(-1.2), xvMax: two(1.3), xkMin: two(-0.6), xkMax: two(0.7), outMin: two(bad ? -2.7e7 : -3), outMax: two(bad ? 8e5 : 3.2), stdMin: two(0.02), highGain: two(0), maxZ: two(bad ? 4.5e4 : 3.2), keyMin: Float64Array.of(1, 1), keyMax: Float64Array.of(1, 1), gain: two(40), nonFinite: two(0) } : {}),
     };
   }
 

@@ -54,7 +54,7 @@ const events = {
   sample: { run: "run-1", step: 1, prompt: "a", text: "b" },
   inner: { run: "run-1", step: 1, layers: 1, heads: 1, miniBatches: 1, miniBatchSize: 4, start: [1], before: [1], after: [1], drift: [1] },
   norms: {
-    run: "run-1", step: 1, layers: [3], heads: 1, eps: 1e-5, bound: 2, stdMin: [0.1], stdMean: [0.2], small: [0], maxZ: [1.5], gain: [10], xvMin: [-1], xvMax: [1], xkMin: [-1], xkMax: [1], outMin: [-2],
+    run: "run-1", step: 1, layers: [3], heads: 1, eps: 1e-5, bound: 2, stdMin: [0.1], stdMean: [0.2], highGain: [0], maxZ: [1.5], gain: [10], xvMin: [-1], xvMax: [1], xkMin: [-1], xkMax: [1], outMin: [-2],
     outMax: [2], keyMin: [1], keyMax: [1], nonFinite: [0],
   },
   token: { request: 1, tokens: [{ byte: 65, p: 0.5, top: [{ byte: 65, p: 0.5 }] }] }, memory: { wasm: 1, gpu: 2 }, device, notice: failure,

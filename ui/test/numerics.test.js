@@ -9,7 +9,7 @@ import { NormHistory, PROBES, SERIES, breaches, brief, print } from "../norms.js
 /** A step's probes, healthy but for what over says. @param {number} step @param {{ [name: string]: any }} [over] @param {number} [cells] heads of one layer */
 const event = (step, over = {}, cells = 2) => {
   const fill = (/** @type {number} */ x) => new Float64Array(cells).fill(x);
-  const base = { run: "r", step, layers: [3], heads: cells, eps: 1e-5, bound: 4, ...Object.fromEntries(PROBES.map((p) => [p, fill(1)])), maxZ: fill(2), nonFinite: fill(0), small: fill(0) };
+  const base = { run: "r", step, layers: [3], heads: cells, eps: 1e-5, bound: 4, ...Object.fromEntries(PROBES.map((p) => [p, fill(1)])), maxZ: fill(2), nonFinite: fill(0), highGain: fill(0) };
   for (const [k, v] of Object.entries(over)) Reflect.set(base, k, Array.isArray(v) && k !== "layers" ? Float64Array.from(v) : v);
   return /** @type {import("../norms.js").NormsData} */ (/** @type {unknown} */ (base));
 };
@@ -37,7 +37,7 @@ test("a broken invariant is told from what rounding does", () => {
 
 test("scales: the brighter, the nearer to trouble", () => {
   for (const [id, d, low, high, fine, bad] of /** @type {const} */ ([
-    ["std", {}, 0.01, 0.5, 0.5, 1e-5], ["std", { eps: 0 }, 0, 3, 3, 0], ["z", {}, 0, 1, 0, 1], ["small", {}, 0, 1, 0, 1], ["gain", {}, 2, 100, 2, 1e5], ["gain", { eps: 0 }, 2, 100, 2, 1e8], ["nonfinite", {}, 0, 0, 0, 1],
+    ["std", {}, 0.01, 0.5, 0.5, 1e-5], ["std", { eps: 0 }, 0, 3, 3, 0], ["z", {}, 0, 1, 0, 1], ["high-gain", {}, 0, 1, 0, 1], ["gain", {}, 2, 100, 2, 1e5], ["gain", { eps: 0 }, 2, 100, 2, 1e8], ["nonfinite", {}, 0, 0, 0, 1],
   ])) {
     const q = QUANTITIES.find((x) => x.id === id) ?? assert.fail(id);
     const s = q.scale(event(1, d), low, high);
@@ -64,10 +64,10 @@ test("what stands on a colour can be read", () => {
 });
 
 test("all numbers of a head are read out", () => {
-  const all = new Map(readings(event(1, { maxZ: [0.5, 3e7], stdMin: [1, 2e-9], small: [0, 0.25] }), 1));
+  const all = new Map(readings(event(1, { maxZ: [0.5, 3e7], stdMin: [1, 2e-9], highGain: [0, 0.25] }), 1));
   assert.equal(all.get("|z|, max"), "3.0e7 of 4.00");
   assert.equal(all.get("std, min"), "2.0e-9");
-  assert.equal(all.get("rows, std < eps"), "25.0 %");
+  assert.equal(all.get("rows, gain > 100"), "25.0 %");
   assert.equal(all.size, 10);
 });
 
