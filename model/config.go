@@ -93,7 +93,7 @@ const mostLayers = 1024
 
 // Validate reports the first thing that is wrong with the configuration.
 func (c Config) Validate() error {
-	if c.NumHiddenLayers > mostLayers {
+	if c.NumHiddenLayers < 1 || c.NumHiddenLayers > mostLayers {
 		return fmt.Errorf("model: num_hidden_layers %d, want 1 to %d", c.NumHiddenLayers, mostLayers)
 	}
 	for _, d := range []struct {
@@ -101,7 +101,7 @@ func (c Config) Validate() error {
 		v    int
 	}{
 		{"vocab_size", c.VocabSize}, {"hidden_size", c.HiddenSize}, {"intermediate_size", c.IntermediateSize},
-		{"num_hidden_layers", c.NumHiddenLayers}, {"num_attention_heads", c.NumAttentionHeads},
+		{"num_attention_heads", c.NumAttentionHeads},
 		{"mini_batch_size", c.MiniBatchSize}, {"conv_kernel", c.ConvKernel},
 	} {
 		if d.v < 1 || d.v > largest {
@@ -121,7 +121,7 @@ func (c Config) Validate() error {
 		}
 	}
 	if c.HiddenSize%c.NumAttentionHeads != 0 {
-		return fmt.Errorf("model: hidden_size %d is not a multiple of num_attention_heads %d", c.HiddenSize, c.NumAttentionHeads)
+		return fmt.Errorf("model: hidden_size %d, want a multiple of num_attention_heads %d", c.HiddenSize, c.NumAttentionHeads)
 	}
 	if f := c.HeadDim(); f%2 != 0 {
 		return fmt.Errorf("model: head_dim %d (hidden_size %d / num_attention_heads %d) is odd, want even: rotary embedding turns pairs", f, c.HiddenSize, c.NumAttentionHeads)

@@ -173,13 +173,13 @@ func TestValidate(t *testing.T) {
 		t.Error(err)
 	}
 	for _, c := range []struct{ assign, want string }{
-		{"train.steps=-1", "train: train.steps -1, want 0 to "},
+		{"train.steps=-1", "train: train.steps -1, want a finite number, 0 or more"},
 		{"train.batch_size=0", "train: train.batch_size 0, want 1 to 65536"},
 		{"train.seq_len=1", "train: train.seq_len 1, want 2 to "},
 		{"train.log_every=0", "train: train.log_every 0, want 1 to "},
-		{"train.beta2=1", "train: train.beta2 1, want 0 to "},
+		{"train.beta2=1", "train: train.beta2 1, want a finite number, 0 or more"},
 		{"train.lr=nan", "train: train.lr NaN, want 0 to 1000"},
-		{"train.clip=inf", "train: train.clip +Inf, want 0 to "},
+		{"train.clip=inf", "train: train.clip +Inf, want a finite number, 0 or more"},
 		{"data.val_fraction=-0.1", "train: data.val_fraction -0.1, want 0 to 0.9"},
 		{"data.story_bytes=0", "train: data.story_bytes 0, want 1 to "},
 		{"data.task=x", `train: data.task "x", want one of stories, recall, copy, sums, sounds`},
@@ -192,7 +192,7 @@ func TestValidate(t *testing.T) {
 		{"sample.sound_temperature=101", "train: sample.sound_temperature 101, want 0 to 100"},
 		{"sample.seconds=601", "train: sample.seconds 601, want 0 to 600"},
 		{"model.vocab_size=255", "train: model.vocab_size 255, want at least 256"},
-		{"model.num_attention_heads=3", "model: hidden_size 128 is not a multiple of num_attention_heads 3"},
+		{"model.num_attention_heads=3", "model: hidden_size 128, want a multiple of num_attention_heads 3"},
 		{"train.seq_len=16777216", "train: batch_size 8 * seq_len 16777216 = 134217728 tokens, want at most 16777216"},
 	} {
 		conf := Default()

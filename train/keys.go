@@ -90,6 +90,9 @@ func unknownTable(root reflect.Type, table string) error {
 	return fmt.Errorf("unknown table [%s]: want one of [%s]", plain(table), strings.Join(names, "], ["))
 }
 
+// Meant lists the keys that somebody who wrote key, which is none, may have meant; none where none is near.
+func Meant(key string) []string { return meant(reflect.TypeFor[Config](), key) }
+
 // meant are the keys that somebody who wrote key may have meant: the same name in another table, or a name that is
 // nearly the same.
 func meant(root reflect.Type, key string) (near []string) {

@@ -66,8 +66,10 @@ func (a *app) benchCompare(ctx context.Context, c *cobra.Command, f *compareFlag
 		return failf(exitUsage, "--rounds %d, want 1 to 1000", f.rounds)
 	case len(f.builds) > 0 && f.against != "":
 		return failf(exitUsage, "--build compares builds, --against devices: want one of the two")
+	case len(f.builds) == 0 && f.against == "":
+		return failf(exitUsage, "bench compare needs what to compare: --build FILE twice, or --against NAME, a second device")
 	case len(f.builds) != 2 && f.against == "":
-		return failf(exitUsage, "%s to compare, want two --build, or --device and --against", plural(len(f.builds), "build"))
+		return failf(exitUsage, "got %s, want --build FILE twice", plural(len(f.builds), "build"))
 	}
 	o.NoRoofline = f.suite != bench.Roofline // it would be measured in every round
 	var sides [2]measurer

@@ -104,8 +104,11 @@ func (f *evalFlags) settings(c *cobra.Command) (train.Config, error) {
 	if fl.Changed("context") && (f.context < 2 || f.context > 1<<24) {
 		return cfg, failf(exitUsage, "--context %d, want 2 to %d", f.context, 1<<24)
 	}
-	if fl.Changed("stride") && (f.context == 0 || f.stride < 1 || f.stride > f.context) {
-		return cfg, failf(exitUsage, "--stride %d, want 1 to --context %d", f.stride, f.context)
+	switch {
+	case fl.Changed("stride") && f.context == 0:
+		return cfg, failf(exitUsage, "--stride is of --context: want that too")
+	case fl.Changed("stride") && (f.stride < 1 || f.stride > f.context):
+		return cfg, failf(exitUsage, "--stride %d, want 1 to %d, the --context", f.stride, f.context)
 	}
 	if fl.Changed("val-fraction") {
 		cfg.Data.ValFraction = f.fraction

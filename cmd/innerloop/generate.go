@@ -82,8 +82,11 @@ func (f *generateFlags) check(c *cobra.Command) error {
 	case f.tokens < 0 || f.tokens > 1<<24:
 		return failf(exitUsage, "--tokens %d, want 0 to %d", f.tokens, 1<<24)
 	}
-	if err := f.o.Validate(); err != nil {
-		return fail(exitUsage, err)
+	switch {
+	case f.o.TopK < 0:
+		return failf(exitUsage, "--top-k %d, want 0 or more", f.o.TopK)
+	case f.o.Validate() != nil:
+		return failf(exitUsage, "--temperature %g, want 0 to 100", f.o.Temperature)
 	}
 	if err := f.sound.check(c, f); err != nil {
 		return err

@@ -101,10 +101,7 @@ named and shaped as the official PyTorch model's.`,
 	}
 	root.SuggestionsMinimumDistance = 2
 	root.SetVersionTemplate("innerloop {{.Version}}\n")
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		what, _, _ := strings.Cut(err.Error(), ": strconv.") // the call that failed is not the user's
-		return failf(exitUsage, "%s: see %s --help", what, c.CommandPath())
-	})
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(a.trainCommand(), a.runsCommand(), a.evalCommand(), a.generateCommand(), a.exportCommand(), a.importCommand(), a.diagnoseCommand(), a.logsCommand(), a.doctorCommand(), a.benchCommand())
 	root.AddCommand(&cobra.Command{Use: "config", Short: "The configuration file, all keys with their defaults", Long: configTopic()})
 	root.AddCommand(&cobra.Command{Use: "faults", Short: "Known faults that can be put into a TTT layer", Long: faultsTopic()})
@@ -115,7 +112,7 @@ named and shaped as the official PyTorch model's.`,
 	root.InitDefaultCompletionCmd()
 	for _, c := range allCommands(root) {
 		c.DisableFlagsInUseLine = true
-		if c.HasSubCommands() && c != root && c.Args == nil {
+		if c.HasSubCommands() && c != root && !c.Runnable() {
 			c.Args, c.RunE = cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
 				if len(args) == 0 {
 					return c.Help()

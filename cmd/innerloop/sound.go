@@ -61,7 +61,7 @@ func (f *soundFlags) check(c *cobra.Command, g *generateFlags) error {
 	case f.prompt != "" && f.file == "" && g.tokens > 0:
 		return failf(exitUsage, "--prompt-wav begins a sound: want --wav, a file for it (or --tokens 0 and --save-state)")
 	case set("prompt-seconds") && !(f.seconds > 0 && f.seconds <= math.MaxInt32): // NaN too
-		return failf(exitUsage, "--prompt-seconds %g, want more than 0", f.seconds)
+		return failf(exitUsage, "--prompt-seconds %g, want more than 0 and at most %d", f.seconds, math.MaxInt32)
 	}
 	if set("rate") {
 		if err := train.CheckSampleRate(f.rate); err != nil {

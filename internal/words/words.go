@@ -41,11 +41,11 @@ func Plural(n int, noun string) string {
 	return Count(n) + " " + noun
 }
 
-// Range says which numbers are wanted: 0 to 1000, 0 or more, 0 to less than 1.
+// Range says which numbers are wanted: 0 to 1000, 0 to less than 1, or where only a float32 bounds them, a finite number.
 func Range(lo, hi float64) string {
 	switch above := math.Ceil(hi); {
 	case hi >= math.MaxFloat32:
-		return fmt.Sprintf("%g or more", lo)
+		return fmt.Sprintf("a finite number, %g or more", lo)
 	case above > hi && above-hi < 1e-6:
 		return fmt.Sprintf("%g to less than %g", lo, above)
 	}

@@ -205,7 +205,7 @@ export class FakeClient {
   do_describe({ config }) {
     const c = { ...DEFAULTS, ...config };
     const [w, l, h] = [c["model.hidden_size"], c["model.num_hidden_layers"], c["model.num_attention_heads"]];
-    const bad = w % h !== 0 ? { code: "config", message: `model: hidden_size ${w} is not a multiple of num_attention_heads ${h}`, key: "model.hidden_size", step: 0, checkpoint: -1 } : null;
+    const bad = w % h !== 0 ? { code: "config", message: `model: hidden_size ${w}, want a multiple of num_attention_heads ${h}`, key: "model.hidden_size", step: 0, checkpoint: -1 } : null;
     const n = 256 * w + l * (4 * w * w + (w * w) / h + 3 * w * c["model.intermediate_size"]);
     const tokens = c["train.batch_size"] * c["train.seq_len"] * c["train.micro_batches"];
     return bad ? { config: c, parameters: 0, bytes: 0, dispatches: 0, flops: 0, tokens: 0, seconds: 0, problem: bad } : { config: c, parameters: n, bytes: 16 * n + tokens * w * l * 90, dispatches: 200, flops: 6 * n * tokens, tokens, seconds: (6 * n * tokens) / 2e10, problem: null };

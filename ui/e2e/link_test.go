@@ -83,7 +83,7 @@ func TestHostileLink(t *testing.T) {
 	p.says("#failure", "A setting does not fit", "more than 1073741824 parameters")
 	p.silent("#to-setting") // there is no one setting
 	follow("model.hidden_size=16&model.num_attention_heads=3")
-	p.says("#rail .problem", "hidden_size 16 is not a multiple of num_attention_heads 3")
+	p.says("#rail .problem", "hidden_size 16, want a multiple of num_attention_heads 3")
 	p.silent("#failure")
 	p.Click("#start")
 	p.says("#notices, #failure", "The run could not start", "num_attention_heads 3")
