@@ -173,11 +173,11 @@ func TestValidate(t *testing.T) {
 		t.Error(err)
 	}
 	for _, c := range []struct{ assign, want string }{
-		{"train.steps=-1", "train: train.steps -1, want a finite number, 0 or more"},
+		{"train.steps=-1", "train: train.steps -1, want 0 to "},
 		{"train.batch_size=0", "train: train.batch_size 0, want 1 to 65536"},
 		{"train.seq_len=1", "train: train.seq_len 1, want 2 to "},
 		{"train.log_every=0", "train: train.log_every 0, want 1 to "},
-		{"train.beta2=1", "train: train.beta2 1, want a finite number, 0 or more"},
+		{"train.beta2=1", "train: train.beta2 1, want 0 to less than 1"},
 		{"train.lr=nan", "train: train.lr NaN, want 0 to 1000"},
 		{"train.clip=inf", "train: train.clip +Inf, want a finite number, 0 or more"},
 		{"data.val_fraction=-0.1", "train: data.val_fraction -0.1, want 0 to 0.9"},
