@@ -9,6 +9,7 @@ type Budget struct {
 	Now   func() time.Time // the clock; nil: time.Now
 
 	next time.Time
+	cost time.Duration // of the last time
 }
 
 func (b *Budget) now() time.Time {
@@ -27,6 +28,7 @@ func (b *Budget) Due() bool { return !b.now().Before(b.next) }
 // Spent tells that it happened and began at start.
 func (b *Budget) Spent(start time.Time) {
 	b.Paid(start)
+	b.cost = b.now().Sub(start)
 	if least := b.now().Add(b.Every); b.next.Before(least) {
 		b.next = least
 	}
@@ -36,4 +38,12 @@ func (b *Budget) Spent(start time.Time) {
 func (b *Budget) Paid(start time.Time) {
 	now := b.now()
 	b.next = now.Add(time.Duration(float64(now.Sub(start)) / b.Share))
+}
+
+// Load is what it takes as things stand: the part of a second for each second of the rest. 0: it has not happened yet.
+func (b *Budget) Load() float64 {
+	if b.cost <= 0 {
+		return 0
+	}
+	return b.cost.Seconds() / max(b.Every.Seconds(), b.cost.Seconds()/b.Share)
 }

@@ -5,6 +5,7 @@
 import { BY_KEY } from "./fields.js";
 import { Settings, same } from "./settings.js";
 import { decode, encode } from "./link.js";
+import { SMOOTHING } from "./columns.js";
 import { Track } from "./verdict.js";
 import { debounced } from "./dom.js";
 
@@ -39,6 +40,9 @@ const OPEN = new Set(["opening", "running", "paused", "finished", "failed"]);
 const OPTICKS = "opticks.txt";
 
 const OPENING = "The run could not be opened";
+
+/** The step from which a run's speed is known. */
+const KNOWN = 10;
 
 /** What the client says of requests that a restart of the worker cut off. */
 const RESTARTED = "the worker was restarted";
@@ -78,14 +82,15 @@ export class App {
     client.on("state", (d) => this.#entered(d));
     client.on("steps", (d) => {
       if (d.run !== this.run?.id) return;
-      this.track.add(d, this.tokensPerStep);
+      this.track.add(d, this.tokensPerStep, this.steps);
       const last = d.rows.at(-1);
-      if (this.run && last) Object.assign(this.run, { step: last.step, loss: last.loss });
+      if (this.run && last) Object.assign(this.run, { step: last.step, loss: this.track.smooth });
       this.tell("track", d);
+      if (this.description?.step.high === 0 && last && last.step >= KNOWN) void this.describe(); // how long a step takes is known now
     });
     client.on("eval", (d) => {
       if (d.run !== this.run?.id) return;
-      this.track.val = d.loss;
+      this.track.eval(d.step, d.loss);
       if (this.run) this.run.valLoss = d.loss;
       this.tell("track", null);
     });
@@ -418,6 +423,7 @@ export class App {
           this.tell("run", { truncate: run.step });
         }
         this.run = run;
+        this.#smoothed();
       }
     }
     if (this.run) this.run.open = run !== null;
@@ -427,12 +433,13 @@ export class App {
     // Between the run before and the new one there is none: not worth a word.
     this.#enter(state === "loading" || (state === "idle" && this.starting) ? "opening" : state);
     if (state !== "loading") this.listLater();
+    if (state === "paused" || state === "finished" || state === "idle") void this.describe(); // with what its steps took
   }
 
   /** shown makes run the one of the page's curves. @param {Run | null} run */
   #shown(run) {
     this.run = run;
-    this.track = new Track();
+    this.track = new Track(this.#smoothing);
     this.kept = run !== null && run.step > 0;
     this.tell("run", { truncate: -1 });
     if (run && run.step > 0) {
@@ -441,6 +448,7 @@ export class App {
         (m) => {
           if (this.track !== track) return;
           track.load(m);
+          this.#smoothed();
           this.tell("run", { truncate: -1, metrics: m });
           this.tell("track", null);
         },
@@ -455,6 +463,21 @@ export class App {
     const run = this.run;
     if (value === undefined || !run || !this.isOpen || this.phase === "failed" || this.phase === "opening" || same(run.config[key], value)) return;
     this.#sendLive(key);
+  }
+
+  #smoothing = SMOOTHING;
+
+  /** smooth has all losses smoothed as the charts are. @param {number} alpha */
+  smooth(alpha) {
+    this.#smoothing = this.track.smoothing = alpha;
+    this.#smoothed();
+    this.tell("track", null);
+    this.tell("change", null);
+  }
+
+  /** smoothed makes the loss of the run that is shown the curves': the trainer's own is smoothed as they are at first. */
+  #smoothed() {
+    if (this.run && this.run.step === this.track.step && Number.isFinite(this.track.smooth)) this.run.loss = this.track.smooth;
   }
 
   /** Keys whose values wait to be sent: a slider gives many. @type {Set<string>} */ #waiting = new Set();

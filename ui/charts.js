@@ -1,7 +1,7 @@
 // @ts-check
 // The charts of a run: loss, tokens a second, gradient norm and learning rate over the steps, with one cursor, and earlier
 // runs behind them.
-import { Column, Pacer, Smoothed, merged, nearest, spread } from "./columns.js";
+import { Column, Pacer, SMOOTHING, Smoothed, merged, nearest, spread } from "./columns.js";
 import { Curve, Theme } from "./curve.js";
 import { h, help } from "./dom.js";
 import { Figure, text } from "./figure.js";
@@ -50,7 +50,7 @@ class Lines {
 export function createCharts(root) {
   const theme = new Theme(root);
   const group = new Group(9);
-  let alpha = 0.8;
+  let alpha = SMOOTHING;
   const own = new Lines(alpha);
   /** @type {Lines[]} */
   let others = [];
@@ -149,6 +149,7 @@ export function createCharts(root) {
     for (const l of [own, ...others]) for (const s of l.smoothed) s.alpha = alpha;
     showRaw();
     group.redraw(true);
+    charts.smoothed(alpha);
   }, 0);
   const slider = h("input", {
     type: "range", min: "0", max: "0.99", step: "0.01", "aria-label": "Smoothing", value: String(alpha),
@@ -192,7 +193,7 @@ export function createCharts(root) {
     figures.norm.plot.replace([...back.map((b) => b.norm), norm.raw, norm.mean]);
     figures.lr.plot.replace([...back.map((b) => b.lr), lr]);
     figures.loss.entries = [
-      { label: "training", note: "Training loss: each step thin, smoothed thick", curves: [raw, training], text: number(training, lossText) },
+      { label: "training, smoothed", note: "Training loss: each step thin, smoothed thick; the number is the smoothed one", curves: [raw, training], text: number(training, lossText) },
       { label: "validation", note: "Loss on text that is not trained on", curves: [validation], text: number(validation, lossText) },
       ...back.map((b) => ({
         label: b.loss.style.label, note: `${b.loss.style.label}: training smoothed, validation dashed`, curves: [b.val, b.speed, b.norm, b.lr, b.loss],
@@ -227,7 +228,10 @@ export function createCharts(root) {
 
   compose();
 
-  return {
+  const charts = {
+    /** smoothed is called when the person smooths the curves in another way. @type {(alpha: number) => void} */
+    smoothed: () => {},
+
     /** The element for the inner loop's chart. */
     slot,
 
@@ -317,6 +321,7 @@ export function createCharts(root) {
       root.replaceChildren();
     },
   };
+  return charts;
 }
 
 /** letter names the earlier run i: A, B, ... @param {number} i */

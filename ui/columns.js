@@ -41,6 +41,9 @@ export class Column {
   }
 }
 
+/** How curves are smoothed until the person moves the slider; the trainer smooths the losses of its list of runs so, too. */
+export const SMOOTHING = 0.8;
+
 /**
  * Smoothed is a column's exponential moving average without the bias of its start:
  * m_t = a m_{t-1} + (1 - a) x_t, value = m_t / (1 - a^t). Values that are not finite are gaps and leave the mean alone.

@@ -2,7 +2,7 @@
 // The line on top: buttons, status, keys, theme.
 
 import { $, button, input, prefs, put } from "./dom.js";
-import { bytes, count, duration, loss, short } from "./format.js";
+import { about, bytes, count, loss, short } from "./format.js";
 import { h } from "./dom.js";
 
 /** @typedef {import("./app.js").App} App */
@@ -43,7 +43,7 @@ export function createControls(app, rail, prompt) {
     said = now;
     saidPhase = app.phase;
     const at = app.run ? `, step ${count(app.run.step)} of ${count(app.steps)}` : "";
-    put($("live"), `${STATES.get(app.phase)}${at}${Number.isFinite(app.track.smooth) ? `, loss ${app.track.smooth.toFixed(2)}` : ""}.`);
+    put($("live"), `${STATES.get(app.phase)}${at}${Number.isFinite(app.track.smooth) ? `, loss ${loss(app.track.smooth)}` : ""}.`);
   };
 
   const render = () => {
@@ -79,11 +79,13 @@ export function createControls(app, rail, prompt) {
   };
 
   const speed = () => {
-    const { tokensPerSecond: rate, secondsPerStep } = app.track;
+    const rate = app.track.tokensPerSecond;
+    const left = app.track.left(app.steps);
     const known = app.isOpen && Number.isFinite(rate);
     put($("status-speed"), known ? short(rate) : "–", known ? h("small", {}, " tokens/s") : null);
-    const left = (app.phase === "running" || app.phase === "paused") && app.run ? (app.steps - app.run.step) * secondsPerStep : NaN;
-    put($("status-left"), duration(left));
+    const shown = (app.phase === "running" || app.phase === "paused") && app.run ? { low: left, high: left } : { low: 0, high: 0 };
+    put($("status-left"), about(shown, true) || "–");
+    $("status-left").title = about(shown) && `${about(shown)}, with validation, samples and checkpoints`;
   };
 
   const device = () => {

@@ -181,7 +181,7 @@ export const WRITING = ["sample.temperature", "sample.top_k", "sample.tokens", "
 /** The field on the numerics panel; the faults are a list of their own there. */
 export const NUMERICS = ["model.target_eps"];
 
-/** A model that any machine trains within a minute. @type {[key: string, value: Value][]} */
+/** The smallest model that shows everything once. @type {[key: string, value: Value][]} */
 const TINY = [
   ["model.hidden_size", 64], ["model.intermediate_size", 172], ["model.num_hidden_layers", 1], ["model.num_attention_heads", 2],
   ["train.steps", 300], ["train.batch_size", 4], ["train.seq_len", 128], ["train.warmup_steps", 10], ["train.lr", 0.005], ["train.eval_every", 50],
@@ -193,13 +193,13 @@ const TINY = [
  */
 export const PRESETS = [
   {
-    id: "tiny", title: "Tiny", note: "seconds", help: "One narrow layer and a few hundred steps: to see everything once, on any machine.",
+    id: "tiny", title: "Tiny", note: "one layer", help: "One narrow layer and a few hundred steps: to see everything once, on any machine.",
     values: TINY,
   },
-  { id: "small", title: "Small", note: "default", help: "Two layers that learn to spell and to form sentences in a few minutes.", values: [] },
+  { id: "small", title: "Small", note: "default", help: "Two layers that learn to spell and to form sentences.", values: [] },
   { id: "mlp", title: "TTT-MLP", note: "two-layer memory", help: "The inner model has a hidden layer: a better memory, slower.", values: [["model.ttt_layer_type", "mlp"], ["model.ttt_base_lr", 0.1]] },
   {
-    id: "larger", title: "Larger", note: "wants a GPU", help: "Four layers, twice as wide, on longer text: minutes on a graphics card, hours without.",
+    id: "larger", title: "Larger", note: "wants a GPU", help: "Four layers, twice as wide, on longer text: hundreds of times the work of the tiny one.",
     values: [
       ["model.hidden_size", 256], ["model.intermediate_size", 688], ["model.num_hidden_layers", 4], ["model.num_attention_heads", 4],
       ["train.steps", 1000], ["train.seq_len", 512], ["train.warmup_steps", 100], ["train.lr", 0.002],

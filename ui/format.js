@@ -57,6 +57,42 @@ export function duration(s) {
   return m < 48 * 60 ? `${Math.floor(m / 60)} h ${two(m % 60)} min` : `${count(m / 60 / 24)} days`;
 }
 
+/** The units of estimates, short and at length, with their seconds. @type {[seconds: number, short: string, one: string, many: string][]} */
+const UNITS = [[1e-3, "ms", "millisecond", "milliseconds"], [1, "s", "second", "seconds"], [60, "min", "minute", "minutes"], [3600, "h", "hour", "hours"], [86400, "days", "day", "days"]];
+
+/**
+ * rough is a time as coarsely as it can be known beforehand: its number, and the unit's place in UNITS.
+ * @param {number} s seconds
+ * @param {(x: number) => number} round
+ * @returns {[number, number]}
+ */
+function rough(s, round) {
+  /** @type {[below: number, unit: number, grain: number][]} */
+  const grains = [[0.01, 0, 1], [0.095, 0, 5], [0.95, 0, 50], [9.5, 1, 1], [57.5, 1, 5], [570, 2, 1], [3450, 2, 5], [5700, 2, 10], [36 * 3600, 3, 1], [Infinity, 4, 1]];
+  const [, unit, grain] = grains.find(([below]) => s < below) ?? [0, 4, 1];
+  return [Math.max(grain, round(s / UNITS[unit][0] / grain) * grain), unit];
+}
+
+/**
+ * about says a time that was not measured but expected, from the least to the most: about 3 minutes, 1 to 2 hours; "" where
+ * it is not known.
+ * @param {{ low: number, high: number }} span in seconds
+ * @param {boolean} [brief] in few characters: ≈ 3 min, 1–2 h
+ */
+export function about({ low, high }, brief = false) {
+  if (!(low > 0 && high >= low && high < Infinity)) return "";
+  const name = (/** @type {number} */ n, /** @type {number} */ unit) => (brief ? UNITS[unit][1] : UNITS[unit][n === 1 ? 2 : 3]);
+  if (high < 1.5 * low) {
+    const [n, unit] = rough(Math.sqrt(low * high), Math.round);
+    return `${brief ? "≈" : "about"} ${count(n)} ${name(n, unit)}`;
+  }
+  const [a, from] = rough(low, Math.floor);
+  const [b, to] = rough(high, Math.ceil);
+  const between = brief ? "–" : " to ";
+  if (from === to) return `${count(a)}${between}${count(b)} ${name(b, to)}`;
+  return `${count(a)} ${name(a, from)}${brief ? " – " : " to "}${count(b)} ${name(b, to)}`;
+}
+
 /**
  * plural is 1 step, 2 steps.
  * @param {number} n

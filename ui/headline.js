@@ -2,7 +2,7 @@
 // What is being trained, whether it goes well, and what to try next: two lines over the charts.
 
 import { $, h, icon, put } from "./dom.js";
-import { bytes, count, duration, loss } from "./format.js";
+import { about, bytes, count, loss } from "./format.js";
 import { isSound } from "./fields.js";
 import { kind, tttLayers } from "./kind.js";
 import { judge, likeness } from "./verdict.js";
@@ -60,8 +60,9 @@ export function createHeadline(app) {
     const get = (/** @type {string} */ k) => run.config[k];
     const sound = isSound(get);
     const what = `${capital(kind(get, run.parameters))} learns ${aim(app, get)}`;
+    const val = track.evals.at(-1);
     const now = Number.isFinite(track.smooth) ? track.smooth : (run.loss ?? NaN);
-    const state = Number.isFinite(now) ? `Loss ${loss(now)} nats a byte: as if choosing among ${likeness(now)} each time; blind guessing has 256.${Number.isFinite(track.val) ? ` On unseen text ${loss(track.val)}.` : ""}` : "The first losses are on their way.";
+    const state = Number.isFinite(now) ? `Loss ${loss(now)} nats a byte, smoothed, at step ${count(run.step)}: as if choosing among ${likeness(now)} each time; blind guessing has 256.${val ? ` On unseen text ${loss(val.loss)} at step ${count(val.step)}.` : ""}` : "The first losses are on their way.";
     if (phase === "finished") {
       const plain = get("model.ttt_layer_type") === "linear" && tttLayers(get) > 0;
       return say({ tone: "done", word: "Finished" }, `${count(run.step)} steps done. Now let it ${sound ? "play: Continue, and it goes on from silence" : "write: begin a text, and it goes on"}.`, `${state} Lower still: more steps, a wider model${plain ? ", a two-layer memory" : tttLayers(get) === 0 ? ", layers that learn while they read" : ""}.`, [
@@ -72,7 +73,7 @@ export function createHeadline(app) {
     }
     if (phase === "failed") return say({ tone: "bad", word: "Failed" }, `${what}.`, state);
     if (phase === "paused") {
-      if (app.kept && run.step > 0 && track.secondsPerStep !== track.secondsPerStep) {
+      if (app.kept && run.step > 0 && !track.measured) {
         return say({ tone: "rest", word: "Paused" }, `${run.name} is here as you left it: step ${count(run.step)} of ${count(run.steps)}.`, `Nothing was lost. ${state}`, [{ label: "Resume", primary: true, id: "go-on", act: () => void app.resume() }]);
       }
       return say({ tone: "rest", word: "Paused" }, `${what}.`, `${state} Step goes on by one; Resume, or the space bar, goes on.`);
@@ -114,7 +115,7 @@ function aim(app, get) {
 const LONG = 900;
 
 /** @param {App} app */
-const long = (app) => (app.description?.seconds ?? 0) * Number(app.settings.get("train.steps")) > LONG && app.settings.current() !== "tiny";
+const long = (app) => (app.description?.run.high ?? 0) > LONG && app.settings.current() !== "tiny";
 
 /** @param {App} app */
 function promise(app) {
@@ -122,6 +123,6 @@ function promise(app) {
   const get = (/** @type {string} */ k) => app.settings.get(k);
   const file = String(get("data.file") ?? "");
   const size = file ? app.texts.get(file) : Number(get("data.story_bytes"));
-  const time = d && d.seconds > 0 ? ` About ${duration(d.seconds * Number(get("train.steps")))} here.` : "";
+  const time = d && !d.problem ? (d.run.high > 0 ? ` That takes ${about(d.run)} here.` : " How long that takes here is not known before the first steps.") : "";
   return `It reads ${size ? `${bytes(size)} of ` : ""}${sourceName(app)}, ${isSound(get) ? "sample by sample" : "byte by byte"}, and guesses each next one. ${tttLayers(get) === 0 ? "Attention alone: no layer learns while it reads." : "The memory of its layers is a small model that learns while it reads."}${time}`;
 }

@@ -38,7 +38,7 @@ const TEXTS = new Map(Object.entries({
   "norm-key": { title: "‖XK‖ off 1", text: "How far a key's length is from 1, at most: more than rounding says that the normalised keys are not those in use." },
   "norm-nonfinite": { title: "Not finite", text: "Values in and around the normaliser that are infinite or no numbers." },
   "diagnosis": { title: "Diagnosis", text: "Runs the model as it is on one held-out batch and the normaliser by itself, tests every known cause of an explosion against what it measures, and names the first that is supported." },
-  "size": { title: "Size", text: "What the settings would make: numbers that are learned, memory on the GPU, and the time that a step should take here." },
+  "size": { title: "Size", text: "What the settings would make: numbers that are learned, memory on the GPU, and what a step and the whole run take here, with validation, samples and checkpoints: from steps that were measured in this browser, and so not known before the first ones." },
 }));
 
 /** @param {string} key @returns {Help | null} */

@@ -212,14 +212,19 @@ export interface Description {
    */
   flops: number;
   tokens: Count;
-  /**
-   * Expected, of a step; 0: not yet known.
-   */
-  seconds: number;
+  step: Span;
+  run: Span;
   /**
    * Why it cannot run; the numbers are then 0.
    */
   problem: Failure | null;
+}
+/**
+ * From the least to the most, in seconds; both 0: not known.
+ */
+export interface Span {
+  low: number;
+  high: number;
 }
 /**
  * What went wrong, in one sentence, and what kind of thing it is.
@@ -264,7 +269,7 @@ export interface Run {
   step: Count;
   steps: Count;
   /**
-   * The last training loss.
+   * The training loss of that step, smoothed by 0.8 as the page's curves are.
    */
   loss: number | null;
   valLoss: number | null;
@@ -404,13 +409,14 @@ export interface StateEvent {
   };
 }
 /**
- * Steps since the last such event; seconds is the time that they took together.
+ * Steps since the last such event; seconds is the time that they took together, left what the run takes from here to its end with validation, samples and checkpoints; 0: not known.
  */
 export interface StepsEvent {
   event: "steps";
   data: {
     run: RunID;
     seconds: number;
+    left: number;
     rows: {
       step: Count;
       loss: number;

@@ -58,6 +58,7 @@ export function startPage(client, assets) {
   client.on("steps", (d) => d.run === app.run?.id && charts.append(d));
   client.on("eval", (d) => d.run === app.run?.id && charts.eval(d));
   client.on("inner", (d) => d.run === app.run?.id && inner.update(d));
+  charts.smoothed = (alpha) => app.smooth(alpha);
   app.on("change", () => app.run && charts.rename({ id: app.run.id, name: app.run.name }));
 
   const query = new URLSearchParams(location.search);

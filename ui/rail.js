@@ -4,7 +4,7 @@
 import { BY_KEY, GROUPS, NUMERICS, PRESETS, TASKS, WRITING, isSound, nudge, parse, print } from "./fields.js";
 import { same } from "./settings.js";
 import { $, button, help, h, icon, input, prefs, put } from "./dom.js";
-import { bytes, count, duration, parameters, value as show } from "./format.js";
+import { about, bytes, count, parameters, value as show } from "./format.js";
 
 /**
  * @typedef {import("./app.js").App} App
@@ -97,10 +97,11 @@ export function createRail(app) {
     if (!d || d.problem) return;
     put($("size-parameters"), ...parameters(d.parameters).split(" ").map(unit));
     put($("size-memory"), ...bytes(d.bytes).split(" ").map(unit));
-    put($("size-step"), ...(d.seconds > 0 ? duration(d.seconds) : "not known").split(" ").map(unit));
-    const all = d.seconds * Number(app.settings.get("train.steps"));
-    put($("size-run"), all > 0 ? duration(all) : "not known");
-    $("size").classList.toggle("slow", d.seconds > SLOW);
+    for (const [id, span] of /** @type {const} */ ([["size-step", d.step], ["size-run", d.run]])) {
+      put($(id), about(span, true) || "not known");
+      $(id).title = about(span) || "Not known before the first steps";
+    }
+    $("size").classList.toggle("slow", d.step.low > SLOW);
     put($("settings-short"), `${parameters(d.parameters)} parameters, ${sourceName(app)}`);
   };
 

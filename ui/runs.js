@@ -84,8 +84,8 @@ export function createRuns(app, charts) {
       for (const [b, verb] of /** @type {const} */ ([[down, "Download"], [bin, "Delete"]])) b.setAttribute("aria-label", `${verb} ${run.name}`), (b.title = `${verb} ${run.name}`);
       state.hidden = !going;
       put(state, going ? (app.phase === "running" ? "training" : "open") : "");
-      const at = going && app.run ? app.run : run;
-      put(facts, `step ${count(at.step)} / ${count(run.steps)}`, at.loss === null ? "" : ` · loss ${loss(at.loss)}`, at.valLoss === null ? "" : ` · val ${loss(at.valLoss)}`, h("br"), date(run.created), run.bytes > 0 ? ` · ${bytes(run.bytes)}` : "");
+      const at = mine && app.run ? app.run : run; // one number for one moment
+      put(facts, `step ${count(at.step)} / ${count(run.steps)}`, ...(at.loss === null ? [] : [" · ", h("span", { title: "The training loss of that step, smoothed" }, `loss ${loss(at.loss)}`)]), ...(at.valLoss === null ? [] : [" · ", h("span", { title: "The last validation loss" }, `val ${loss(at.valLoss)}`)]), h("br"), date(run.created), run.bytes > 0 ? ` · ${bytes(run.bytes)}` : "");
       const base = mine ? null : (app.run?.config ?? (app.description?.config ?? null));
       const diff = base ? differences(run.config, base).filter((d) => !SILENT.has(d.key)) : [];
       apart.hidden = mine;

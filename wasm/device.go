@@ -1,14 +1,11 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
-	"os"
 	"time"
 
 	"innerloop/gpu"
 	"innerloop/model"
-	"innerloop/op"
 	"innerloop/prog"
 	"innerloop/train"
 )
@@ -70,9 +67,7 @@ func (s *Session) hello(p helloParams) (any, error) {
 		s.dev.Close()
 	}
 	s.openDevice(p.Device)
-	if err := s.calibrate(); err != nil {
-		return nil, fail(codeDevice, err)
-	}
+	s.costs = readCosts(s.path(costsFile))
 	return helloResult{s.version, s.about, s.host.Storage(), train.Flat(defaults()), faults()}, nil
 }
 
@@ -83,78 +78,6 @@ func defaults() train.Config {
 	c.Train.Steps, c.Train.EvalEvery, c.Train.KeepCheckpoints = 1000, 50, 2
 	c.Sample.Prompts, c.Sample.Tokens = []string{"Once upon a time"}, 120
 	return c
-}
-
-// rates are what is known of a device's speed.
-type rates struct {
-	Device     string  `json:"device"`
-	Flops      float64 `json:"flops"`      // a second, of a matrix product
-	Efficiency float64 `json:"efficiency"` // of the last run: time expected from Flops / time taken; 0: not known
-}
-
-// ratesFile is where they are kept.
-const ratesFile = "device.json"
-
-// calibrate times a matrix product.
-func (s *Session) calibrate() error {
-	const n = 192
-	in := prog.NewArena("calibration")
-	a, b := in.Add("a", prog.F32, n, n), in.Add("b", prog.F32, n, n)
-	p, err := prog.Record("calibration", func(r *prog.Recorder) { r.Keep(op.Linear(r, a, b)) })
-	if err != nil {
-		return err
-	}
-	run, err := s.dev.Load(p)
-	if err != nil {
-		return err
-	}
-	defer s.dev.Free(in)
-	defer run.Close()
-	var best time.Duration
-	for begin := timeNow(); timeNow().Sub(begin) < 100*time.Millisecond || best == 0; {
-		start := timeNow()
-		if err := run.Run(); err != nil {
-			return err
-		}
-		if err := s.dev.Sync(); err != nil {
-			return err
-		}
-		if d := timeNow().Sub(start); best == 0 || d < best {
-			best = max(d, time.Microsecond)
-		}
-	}
-	s.rate = rates{Device: s.about.Name, Flops: p.Stats().Flops / best.Seconds()}
-	var kept rates
-	if b, err := os.ReadFile(s.path(ratesFile)); err == nil && json.Unmarshal(b, &kept) == nil && kept.Device == s.rate.Device && kept.Efficiency > 0 {
-		s.rate.Efficiency = kept.Efficiency
-	}
-	return nil
-}
-
-// unknownEfficiency stands for that of a device that has made no run.
-const unknownEfficiency = 0.3
-
-// expected is the time that a program should take, in seconds.
-func (r rates) expected(st prog.Stats) float64 {
-	if r.Flops == 0 {
-		return 0
-	}
-	e := r.Efficiency
-	if e == 0 {
-		e = unknownEfficiency
-	}
-	return st.Flops / r.Flops / e
-}
-
-// measured learns from a run: each step of a program took so many seconds.
-func (s *Session) measured(st prog.Stats, seconds float64) {
-	if s.rate.Flops == 0 || seconds <= 0 {
-		return
-	}
-	s.rate.Efficiency = st.Flops / s.rate.Flops / seconds
-	if b, err := json.Marshal(s.rate); err == nil {
-		_ = os.WriteFile(s.path(ratesFile), b, 0o644) // an estimate that is not kept is made anew
-	}
 }
 
 // mostLayers bounds what a tab records.
@@ -205,6 +128,7 @@ func (s *Session) measure(d *description, c train.Config) error {
 	}
 	st := step.Program.Stats()
 	d.Parameters, d.Bytes, d.Dispatches, d.Flops = m.Count(), st.TempBytes+st.ArenaBytes, st.Dispatches, st.Flops
-	d.Tokens, d.Seconds = t.BatchSize*t.SeqLen*t.MicroBatches, s.rate.expected(st)
+	d.Tokens = t.BatchSize * t.SeqLen * t.MicroBatches
+	d.Step, d.Run = s.costs.expected(s.about.Name, workOf(st), c)
 	return nil
 }

@@ -258,7 +258,8 @@ type (
 		Dispatches int            `json:"dispatches"`
 		Flops      float64        `json:"flops"`
 		Tokens     int            `json:"tokens"`
-		Seconds    float64        `json:"seconds"`
+		Step       span           `json:"step"`
+		Run        span           `json:"run"`
 		Problem    *failure       `json:"problem"`
 	}
 	runInfo struct {
@@ -313,6 +314,7 @@ type (
 	stepsData struct {
 		Run     string    `json:"run"`
 		Seconds float64   `json:"seconds"`
+		Left    float64   `json:"left"`
 		Rows    []stepRow `json:"rows"`
 	}
 	evalData struct {

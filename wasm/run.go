@@ -29,6 +29,7 @@ type openRun struct {
 	rate int             // of a sound, samples a second; 0: the run reads a text
 
 	last     train.Step  // zero: none yet
+	loss     smooth      // of the steps to last
 	eval     *train.Eval // nil: none yet
 	saved    int         // the step of the newest checkpoint; -1: none
 	losses   int         // of devices
@@ -40,12 +41,6 @@ type openRun struct {
 
 	sample, inner, memory, collect train.Budget
 	speed                          meter
-}
-
-// meter measures the speed of steps.
-type meter struct {
-	steps   int
-	seconds float64
 }
 
 // loadOptions say how a kept run is opened.
@@ -135,6 +130,9 @@ func (s *Session) load(id string, lo loadOptions) (_ *openRun, err error) {
 		return nil, fail(codeStorage, err)
 	}
 	o.last, o.eval = past.Last, past.Eval
+	if o.loss, err = smoothed(o.dir); err != nil {
+		return nil, fail(codeStorage, err)
+	}
 	if o.norms.log, err = train.OpenNorms(o.dir, o.run.Step()); err != nil {
 		return nil, fail(codeStorage, err)
 	}
@@ -206,10 +204,12 @@ func (o *openRun) Steps(steps []train.Step, seconds float64) error {
 	d := stepsData{Run: o.id, Seconds: seconds, Rows: make([]stepRow, len(steps))}
 	for i, x := range steps {
 		d.Rows[i] = stepRow{x.Step, x.Loss, x.GradNorm, x.LR, x.Tokens}
+		o.loss.add(x.Loss)
 	}
 	o.last = now
-	o.s.send("steps", d)
 	o.clock(len(steps), seconds)
+	d.Left = o.left()
+	o.s.send("steps", d)
 	if o.collect.Due() {
 		// Only a collection lets go of what Go refers to in JavaScript, and Go, which does not see its size, puts that off.
 		start := timeNow()
@@ -241,22 +241,12 @@ func (o *openRun) show() error {
 
 func (o *openRun) ended() bool { return o.run.Step() >= o.run.Config.Train.Steps }
 
-// clock measures the speed of the steps after the first ones, which have more to do.
-func (o *openRun) clock(steps int, seconds float64) {
-	o.speed.steps += steps
-	o.speed.seconds += seconds
-	if o.speed.seconds > 5 {
-		o.s.measured(o.run.Program().Stats(), o.speed.seconds/float64(o.speed.steps))
-		o.speed = meter{}
-	}
-}
-
 // Eval implements train.Observer.
 func (o *openRun) Eval(e train.Eval) error {
 	if math.IsNaN(e.Loss) || math.IsInf(e.Loss, 0) {
 		return failf(codeNonFinite, "the validation loss after step %d is %v: the model's weights are damaged", e.Step, e.Loss)
 	}
-	o.eval = &e
+	o.eval, o.speed.eval = &e, e
 	o.logged(o.log.Eval(e))
 	o.s.send("eval", evalData{o.id, e.Step, e.Loss, e.BitsPerByte, e.Tokens, e.Seconds})
 	return nil
@@ -290,6 +280,7 @@ func (o *openRun) saveNow() error {
 		return err
 	}
 	o.saved = o.run.Step()
+	o.s.costs.write(o.s.path(costsFile))
 	o.describeKept()
 	if err := o.kept.write(o.dir); err != nil {
 		o.s.notice(fail(codeStorage, err))
@@ -303,8 +294,7 @@ func (o *openRun) describeKept() {
 	k := &o.kept
 	k.Step, k.Parameters = o.run.Step(), o.run.Model.Count()
 	if o.last.Step > 0 {
-		loss := o.last.Loss
-		k.Loss = &loss
+		k.Loss = o.loss.value()
 	}
 	if o.eval != nil {
 		loss := o.eval.Loss

@@ -62,7 +62,7 @@ type Session struct {
 
 	dev   prog.Executor
 	about deviceInfo
-	rate  rates
+	costs costs
 
 	state string
 	open  *openRun // nil: none

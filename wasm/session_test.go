@@ -279,7 +279,7 @@ func (x *tab) losses(id string) []float64 {
 func TestLife(t *testing.T) {
 	x := newTab(t, t.TempDir(), nil)
 	d := x.ask("describe", map[string]any{"config": tiny(nil)})
-	if d["problem"] != nil || d["parameters"].(float64) < 1000 || d["seconds"].(float64) <= 0 || d["tokens"].(float64) != 32 {
+	if d["problem"] != nil || d["parameters"].(float64) < 1000 || d["step"].(map[string]any)["high"] != 0.0 || d["tokens"].(float64) != 32 {
 		t.Errorf("description %v", d)
 	}
 	id := idOf(x.ask("start", start(tiny(nil), true)))

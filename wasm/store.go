@@ -26,7 +26,7 @@ type keptRun struct {
 	Name       string   `json:"name"`
 	Created    string   `json:"created"` // RFC 3339
 	Step       int      `json:"step"`    // of the newest checkpoint
-	Loss       *float64 `json:"loss"`
+	Loss       *float64 `json:"loss"`    // smoothed
 	ValLoss    *float64 `json:"val_loss"`
 	Parameters int      `json:"parameters"`
 }
@@ -293,6 +293,40 @@ func (s *Session) metrics(id string) (map[string][]float64, error) {
 	return m, fail(codeStorage, err)
 }
 
+// smoothing is how the page smooths its curves at first (SMOOTHING in ui/columns.js).
+const smoothing = 0.8
+
+// smooth is an exponential moving average without the bias of its start, as the page draws it of the losses.
+type smooth struct{ mean, weight float64 }
+
+// add takes the next number. One that is not finite is a gap.
+func (m *smooth) add(x float64) {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return
+	}
+	m.mean = smoothing*m.mean + (1-smoothing)*x
+	m.weight = smoothing*m.weight + (1 - smoothing)
+}
+
+// value is the average; nil: of nothing.
+func (m *smooth) value() *float64 {
+	if m.weight == 0 {
+		return nil
+	}
+	v := m.mean / m.weight
+	return &v
+}
+
+// smoothed is the average of the losses that a run's metrics hold.
+func smoothed(dir string) (m smooth, err error) {
+	_, err = train.ReadMetrics(dir, math.MaxInt, func(x train.Metric) {
+		if x.Eval == nil {
+			m.add(x.Step.Loss)
+		}
+	})
+	return m, err
+}
+
 func (s *Session) rename(p renameParams) (any, error) {
 	dir, err := s.kept(p.Run)
 	if err != nil {
@@ -525,7 +559,11 @@ func (s *Session) importRun(dir, name string) (string, error) {
 	}
 	k.Step = at.Step
 	if past.Last.Step > 0 {
-		k.Loss = &past.Last.Loss
+		loss, err := smoothed(s.runDir(id))
+		if err != nil {
+			return "", fail(codeStorage, err)
+		}
+		k.Loss = loss.value()
 	}
 	if past.Eval != nil {
 		k.ValLoss = &past.Eval.Loss

@@ -49,7 +49,7 @@ const requests = {
 
 /** events has each event with what it tells, columns as JSON writes them. */
 const events = {
-  state: { state: "running", run, error: null }, steps: { run: "run-1", seconds: 0.5, rows: [{ step: 1, loss: 5, gradNorm: 1, lr: 0.1, tokens: 10 }] },
+  state: { state: "running", run, error: null }, steps: { run: "run-1", seconds: 0.5, left: 2, rows: [{ step: 1, loss: 5, gradNorm: 1, lr: 0.1, tokens: 10 }] },
   eval: { run: "run-1", step: 1, loss: 5, bitsPerByte: 7, tokens: 10, seconds: 0.1 }, saved: { run: "run-1", step: 1, seconds: 0.1 },
   sample: { run: "run-1", step: 1, prompt: "a", text: "b" },
   inner: { run: "run-1", step: 1, layers: 1, heads: 1, miniBatches: 1, miniBatchSize: 4, start: [1], before: [1], after: [1], drift: [1] },
