@@ -50,7 +50,7 @@ func (p *page) told() moment {
 // after a refresh, and when the person smooths in another.
 func TestOneLoss(t *testing.T) {
 	t.Parallel()
-	p := start(t, "/?debug"+tiny+"&train.steps=100000&train.eval_every=10", options{limit: 15 * time.Minute})
+	p := start(t, "/?debug"+tiny+"&train.steps=100000&train.eval_every=10", options{})
 	p.ready()
 	p.says("#headline-more", "not known before the first steps")
 	p.says("#size-run", "not known")
