@@ -94,7 +94,7 @@ func (r *Run) SavePassing(dir string) (Checkpoint, error) {
 // save writes a checkpoint to dir, and its weights beside the checkpoints.
 func (r *Run) save(dir string, passing bool) (Checkpoint, error) {
 	root := filepath.Join(dir, CheckpointsDir)
-	if err := os.MkdirAll(root, 0o755); err != nil {
+	if err := os.Mkdir(root, 0o755); err != nil && !errors.Is(err, fs.ErrExist) { // dir itself is not made anew
 		return Checkpoint{}, err
 	}
 	name := fmt.Sprintf("%s%08d", stepPrefix, r.step)
@@ -146,7 +146,7 @@ func (r *Run) prune(dir string, keep int) error {
 		if !passing {
 			keep--
 		}
-		if old.Step == r.step || !passing && keep >= 0 {
+		if old.Step == r.step || !passing && keep >= 0 || foreignFile(old.Dir) != "" { // somebody keeps something there
 			continue
 		}
 		if err := discard(old.Dir); err != nil {
@@ -308,7 +308,7 @@ func leftInRun(name string) bool {
 	if name == OldCheckpointsDir {
 		return true
 	}
-	return slices.ContainsFunc([]string{RunConfigFile, MetricsFile, model.ConfigFile, model.WeightsFile}, func(f string) bool {
+	return slices.ContainsFunc([]string{RunConfigFile, MetricsFile, NormsFile, ExitFile, model.ConfigFile, model.WeightsFile}, func(f string) bool {
 		rest, ok := strings.CutPrefix(name, "."+f)
 		return ok && digits(rest)
 	})
@@ -412,9 +412,7 @@ func listCheckpoints(dir string) ([]Checkpoint, error) {
 	}
 	var cs []Checkpoint
 	for _, e := range es {
-		n, ok := strings.CutPrefix(e.Name(), stepPrefix)
-		step, err := strconv.Atoi(n)
-		if ok && err == nil && e.IsDir() {
+		if step, ok := stepOfFolder(e.Name()); ok && e.IsDir() {
 			cs = append(cs, Checkpoint{filepath.Join(dir, CheckpointsDir, e.Name()), step})
 		}
 	}
@@ -426,7 +424,7 @@ func listCheckpoints(dir string) ([]Checkpoint, error) {
 func readState(dir string) (runState, error) {
 	var s runState
 	path := filepath.Join(dir, stateFile)
-	b, err := os.ReadFile(path)
+	b, err := ReadRegular(path)
 	if err != nil {
 		return s, err
 	}
@@ -437,6 +435,13 @@ func readState(dir string) (runState, error) {
 		return s, fmt.Errorf("%s: format %q at step %d, want %q", path, s.Format, s.Step, runStateFormat)
 	}
 	return s, nil
+}
+
+// stepOfFolder is the step of a checkpoint by its folder's name.
+func stepOfFolder(name string) (step int, ok bool) {
+	n, ok := strings.CutPrefix(name, stepPrefix)
+	step, err := strconv.Atoi(n)
+	return step, ok && err == nil
 }
 
 // checkCheckpoint reads a checkpoint's state and compares its files with it.
@@ -470,10 +475,14 @@ func publish(src, dst, sum string) error {
 	return safetensors.WriteFileAtomic(dst, 0o644, func(w io.Writer) error { _, err := io.Copy(w, f); return err })
 }
 
-// discard removes a checkpoint: hidden first, so that no half of it has its name.
+// discard removes a checkpoint: hidden first, so that no half of it has its name. One in which somebody else put something
+// stays.
 func discard(dir string) error {
 	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
+	}
+	if f := foreignFile(dir); f != "" {
+		return fmt.Errorf("%s: holds %s, which no run wrote: move it away", dir, f)
 	}
 	hidden := filepath.Join(filepath.Dir(dir), partialPrefix+"old-"+filepath.Base(dir))
 	if err := os.RemoveAll(hidden); err != nil {
@@ -486,7 +495,7 @@ func discard(dir string) error {
 }
 
 func hashFile(path string) (string, error) {
-	f, err := os.Open(path)
+	f, err := openRegular(path)
 	if err != nil {
 		return "", err
 	}

@@ -3,7 +3,6 @@ package train
 import (
 	"encoding/json"
 	"io"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -35,7 +34,7 @@ func (e Ending) Write(dir string) error {
 
 // ReadEnding reads dir's ExitFile; without one the error is fs.ErrNotExist.
 func ReadEnding(dir string) (e Ending, err error) {
-	b, err := os.ReadFile(filepath.Join(dir, ExitFile))
+	b, err := ReadRegular(filepath.Join(dir, ExitFile))
 	if err == nil {
 		err = json.Unmarshal(b, &e)
 	}

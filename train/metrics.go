@@ -87,7 +87,7 @@ func (p *Past) read(r io.Reader, upTo int, each func(m Metric, line []byte) erro
 // without metrics has an empty past.
 func ReadMetrics(dir string, upTo int, each func(Metric)) (Past, error) {
 	var p Past
-	f, err := os.Open(filepath.Join(dir, MetricsFile))
+	f, err := openRegular(filepath.Join(dir, MetricsFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return p, nil
 	}
@@ -119,7 +119,7 @@ func OpenLog(dir string, after int) (*Log, Past, error) {
 	}
 	path := filepath.Join(dir, MetricsFile)
 	if p.Dropped > 0 {
-		in, err := os.Open(path)
+		in, err := openRegular(path)
 		if err != nil {
 			return nil, p, err
 		}

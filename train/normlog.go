@@ -49,7 +49,7 @@ func OpenNorms(dir string, after int) (*NormLog, error) {
 
 // lines gives each every line with its end; the last one may not be whole.
 func (l *NormLog) lines(each func(line string, whole bool) error) error {
-	f, err := os.Open(l.path)
+	f, err := openRegular(l.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"path/filepath"
 	"slices"
 
 	"innerloop/lab"
@@ -105,7 +104,7 @@ func (s *Session) pastNorms(q request) error {
 	if err != nil {
 		return err
 	}
-	c, err := train.Load(filepath.Join(dir, train.RunConfigFile))
+	c, err := train.LoadRun(dir)
 	if err != nil {
 		return fail(codeData, err)
 	}

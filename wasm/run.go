@@ -70,7 +70,7 @@ func (s *Session) load(id string, lo loadOptions) (_ *openRun, err error) {
 	if err := train.Clean(o.dir); err != nil {
 		return nil, fail(codeStorage, err)
 	}
-	c, err := train.Load(filepath.Join(o.dir, train.RunConfigFile))
+	c, err := train.LoadRun(o.dir)
 	if err != nil {
 		return nil, fail(codeData, err)
 	}

@@ -242,7 +242,7 @@ func (s *Session) runs(empty) (any, error) {
 		if err != nil {
 			continue // a tab that was closed while it made the run
 		}
-		c, err := train.Load(filepath.Join(dir, train.RunConfigFile))
+		c, err := train.LoadRun(dir)
 		info := k.info(id, c, false)
 		info.Bytes = size(dir)
 		if err != nil {
@@ -472,7 +472,7 @@ func (s *Session) takeUpload(p importParams) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := train.Load(filepath.Join(s.runDir(id), train.RunConfigFile))
+	c, err := train.LoadRun(s.runDir(id))
 	return runResult{k.info(id, c, false)}, fail(codeData, err)
 }
 
@@ -508,7 +508,7 @@ func (s *Session) passedOver(damaged []error, dir string) {
 
 // importRun takes over what train.Save wrote.
 func (s *Session) importRun(dir, name string) (string, error) {
-	c, err := train.Load(filepath.Join(dir, train.RunConfigFile))
+	c, err := train.LoadRun(dir)
 	if err == nil {
 		err = c.Validate()
 	}

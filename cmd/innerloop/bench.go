@@ -226,8 +226,19 @@ func givenFlags(c *cobra.Command, want func(name string) bool) (args []string) {
 	return args
 }
 
-// shellWord quotes what a shell would take apart.
+// shellWord quotes what a shell would take apart, and what a terminal would act on.
 func shellWord(s string) string {
+	if shown(s) != s {
+		var b strings.Builder
+		for i := range len(s) {
+			if c := s[i]; c < ' ' || c > '~' || c == '\'' || c == '\\' {
+				fmt.Fprintf(&b, `\x%02x`, c)
+			} else {
+				b.WriteByte(c)
+			}
+		}
+		return "$'" + b.String() + "'"
+	}
 	if s != "" && !strings.ContainsFunc(s, func(r rune) bool {
 		return !strings.ContainsRune("-_.,=/:@%+", r) && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
 	}) {

@@ -14,6 +14,7 @@ import (
 	"innerloop/lab"
 	"innerloop/model"
 	"innerloop/op"
+	"innerloop/rundir"
 	"innerloop/train"
 )
 
@@ -94,7 +95,8 @@ func (f *diagnoseFlags) settings(args []string) (cfg train.Config, dir, brought 
 	if len(args) == 1 {
 		dir = args[0]
 		own := ""
-		switch base, err = train.Load(filepath.Join(dir, runConfigFile)); {
+		_ = rundir.Repair(dir) // what cannot be repaired shows when it is read
+		switch base, err = train.LoadRun(dir); {
 		case errors.Is(err, fs.ErrNotExist):
 			base, own = train.Default(), "model."
 		case err != nil:

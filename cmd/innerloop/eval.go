@@ -14,6 +14,7 @@ import (
 
 	"innerloop/data"
 	"innerloop/model"
+	"innerloop/rundir"
 	"innerloop/train"
 )
 
@@ -81,7 +82,7 @@ of them a second.`,
 
 // settings are those of the run in the model's folder, changed by the options.
 func (f *evalFlags) settings(c *cobra.Command) (train.Config, error) {
-	cfg, err := train.Load(filepath.Join(f.model, runConfigFile))
+	cfg, err := train.LoadRun(f.model)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return cfg, fail(exitData, err)
 	}
@@ -129,6 +130,7 @@ func (a *app) eval(c *cobra.Command, f evalFlags) error {
 	if f.model == "" {
 		return failf(exitUsage, "eval needs --model: a folder with %s and %s", model.ConfigFile, model.WeightsFile)
 	}
+	_ = rundir.Repair(f.model) // what cannot be repaired shows when it is read
 	if _, err := model.LoadConfig(filepath.Join(f.model, model.ConfigFile)); err != nil {
 		return checkpointError(f.model, err)
 	}
@@ -217,8 +219,8 @@ func (r *evalResult) set(loss float64, n int) error {
 
 // print prints r for people; how says how the text was read.
 func (r *evalResult) print(a *app, dev *device, m *model.LM, how string) {
-	a.out.printf("model       %s: %s parameters\n", r.Model, count(m.Count()))
-	a.out.printf("data        %s: %s tokens predicted, %s\n", r.Data, count(r.Tokens), how)
+	a.out.printf("model       %s: %s parameters\n", shown(r.Model), count(m.Count()))
+	a.out.printf("data        %s: %s tokens predicted, %s\n", shown(r.Data), count(r.Tokens), how)
 	a.out.printf("device      %s\n", dev)
 	a.out.printf("loss        %.4f nats a token\n", r.Loss)
 	a.out.printf("            %.4f bits a byte\n", r.BitsPerByte)

@@ -5,12 +5,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"innerloop/model"
 	"innerloop/model/safetensors"
+	"innerloop/rundir"
+	"innerloop/train"
 )
 
 // dtypes are the element types that checkpoints are written in, by the option's value.
@@ -55,9 +58,9 @@ func (a *app) convertCommand(c *cobra.Command) *cobra.Command {
 	c.RunE = func(c *cobra.Command, _ []string) error { return a.convert(c.Name(), f) }
 	fl := c.Flags()
 	fl.StringVar(&f.model, "model", "", "folder `DIR` to read: config.json with model.safetensors, or an index and its shards")
-	fl.StringVar(&f.out, "out", "", "folder `DIR` to write, new or empty")
+	fl.StringVar(&f.out, "out", "", "folder `DIR` to write; what lies there stays")
 	fl.StringVar(&f.dtype, "dtype", "f32", "`TYPE` of the weights: f32, f16 or bf16")
-	fl.BoolVar(&f.force, "force", false, "replace the model in --out")
+	fl.BoolVar(&f.force, "force", false, "replace the model in --out; what it removes is named")
 	for _, name := range []string{"model", "out"} {
 		if err := c.MarkFlagDirname(name); err != nil {
 			panic(err)
@@ -79,9 +82,12 @@ func (a *app) convert(name string, f convertFlags) error {
 	case !ok:
 		return failf(exitUsage, "--dtype %q, want %s", f.dtype, strings.Join(dtypeNames(), ", "))
 	}
-	if err := f.checkOut(); err != nil {
+	_ = rundir.Repair(f.model) // what cannot be repaired shows when it is read
+	to, err := f.reserve()
+	if err != nil {
 		return err
 	}
+	defer to.close()
 	c, err := model.OpenCheckpoint(f.model)
 	if err != nil {
 		return checkpointError(f.model, err)
@@ -90,55 +96,153 @@ func (a *app) convert(name string, f convertFlags) error {
 	if err := c.Check(d); err != nil {
 		return fail(exitData, err)
 	}
-	if err := writeCheckpoint(c, f.out, d); err != nil {
+	gone, err := to.write(c, d)
+	if err != nil {
 		return err
 	}
 	cfg := c.Params.Config
 	a.out.printf("model   %s parameters: %s, %s of %d, %s of %d, K=%d\n", count(c.Params.Count()), cfg.Name(),
 		plural(cfg.NumHiddenLayers, "layer"), cfg.HiddenSize, plural(cfg.NumAttentionHeads, "head"), cfg.HeadDim(), cfg.MiniBatchSize)
-	a.out.printf("wrote   %s: %s of %s weights, %s\n", f.out, model.WeightsFile, f.dtype, model.ConfigFile)
+	if len(gone) > 0 {
+		a.out.printf("removed %s\n", shown(strings.Join(gone, ", ")))
+	}
+	a.out.printf("wrote   %s: %s of %s weights, %s\n", shown(f.out), model.WeightsFile, f.dtype, model.ConfigFile)
 	return nil
 }
 
-// checkOut reports a folder to write that cannot be used. It writes nothing.
-func (f *convertFlags) checkOut() error {
+// modelFolder is the folder that export or import writes to, and the lock on it.
+type modelFolder struct {
+	dir   string
+	force bool
+	lock  *rundir.Lock // nil: the folder is not there yet
+}
+
+// reserve reports a folder to write that cannot be used, and keeps other processes out of one that can. It writes nothing.
+func (f *convertFlags) reserve() (*modelFolder, error) {
+	to := &modelFolder{dir: f.out, force: f.force}
 	st, err := os.Stat(f.out)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil
+		return to, nil
 	case err != nil:
-		return failf(exitOutput, "--out %s: %w", f.out, cause(err))
+		return nil, failf(exitOutput, "--out %s: %w", f.out, cause(err))
 	case !st.IsDir():
-		return failf(exitOutput, "--out %s: is a file, want a folder", f.out)
-	case f.force:
-		return nil
+		return nil, failf(exitOutput, "--out %s: is a file, want a folder", f.out)
 	}
-	for _, name := range []string{model.WeightsFile, model.IndexFile, model.ConfigFile} {
-		if _, err := os.Lstat(filepath.Join(f.out, name)); err == nil {
-			return failf(exitUsage, "--out %s: holds a model already (%s): choose another folder, or --force to replace it", f.out, name)
-		}
-	}
-	return nil
+	return to, to.enter()
 }
 
-// writeCheckpoint writes c to dir. On an error it leaves nothing that was not there before.
-func writeCheckpoint(c *model.Checkpoint, dir string, d safetensors.DType) (err error) {
-	made, err := makeAll(dir)
-	config := filepath.Join(dir, model.ConfigFile)
-	_, none := os.Lstat(config)
-	defer func() {
-		if err == nil {
-			return
-		}
-		if none != nil {
-			os.Remove(config) //nolint:errcheck // err is what matters
-		}
-		for _, m := range made {
-			os.Remove(m) //nolint:errcheck // not empty: not ours alone
-		}
-	}()
-	if err != nil {
-		return failf(exitOutput, "--out %s: %w", dir, cause(err))
+// enter locks the folder, in which a run may train or a model be written, and looks into it.
+func (t *modelFolder) enter() (err error) {
+	if t.lock, err = rundir.Acquire(t.dir); errors.Is(err, rundir.ErrLocked) {
+		return failf(exitOutput, "--out %s: another process is writing to this folder", t.dir)
+	} else if err != nil {
+		return failf(exitOutput, "--out %s: %w", t.dir, cause(err))
 	}
-	return fail(exitOutput, c.Write(dir, d))
+	if err = rundir.Recover(t.dir); err != nil { // of an export that was killed
+		err = failf(exitOutput, "--out %s: %w", t.dir, err)
+	} else {
+		_, err = t.old()
+	}
+	if err != nil {
+		t.close()
+	}
+	return err
+}
+
+func (t *modelFolder) close() {
+	if t.lock != nil {
+		t.lock.Close() //nolint:errcheck // was only read
+		t.lock = nil
+	}
+}
+
+// old lists the files of the model in the folder, which give way to the new one: first what makes it a model. A run's
+// folder has no model to replace.
+func (t *modelFolder) old() (names []string, err error) {
+	es, err := os.ReadDir(t.dir)
+	if err != nil {
+		return nil, failf(exitOutput, "--out %s: %w", t.dir, cause(err))
+	}
+	there := map[string]bool{}
+	for _, e := range es {
+		there[e.Name()] = true
+	}
+	if there[train.CheckpointsDir] && there[runConfigFile] {
+		return nil, failf(exitUsage, "--out %s: is the folder of a run, whose weights are its own: choose another folder", t.dir)
+	}
+	shards := map[string]bool{}
+	if b, err := train.ReadRegular(filepath.Join(t.dir, model.IndexFile)); err == nil {
+		index, _ := model.ParseIndex(model.IndexFile, b) // of one that cannot be read, the shards are found by their names
+		for _, file := range index {
+			shards[file] = true
+		}
+	}
+	main := []string{model.WeightsFile, model.IndexFile, model.ConfigFile}
+	for _, name := range main {
+		if there[name] {
+			names = append(names, name)
+		}
+	}
+	for _, e := range es {
+		if name := e.Name(); !slices.Contains(main, name) && (shards[name] || isShard(name) || t.force && isHalfWritten(name)) {
+			names = append(names, name)
+		}
+	}
+	if len(names) > 0 && !t.force {
+		return nil, failf(exitUsage, "--out %s: holds a model already (%s): choose another folder, or --force to replace it", t.dir, names[0])
+	}
+	return names, nil
+}
+
+// isShard says whether name is that of a shard as the Hugging Face libraries name them: model-00001-of-00002.safetensors.
+func isShard(name string) bool {
+	rest, ok := strings.CutPrefix(name, "model-")
+	rest, ok2 := strings.CutSuffix(rest, ".safetensors")
+	a, b, ok3 := strings.Cut(rest, "-of-")
+	return ok && ok2 && ok3 && len(a) == 5 && len(b) == 5 && strings.Trim(a+b, "0123456789") == ""
+}
+
+// isHalfWritten says whether name is that of a temporary file that a killed export left.
+func isHalfWritten(name string) bool {
+	stem := strings.TrimRight(name, "0123456789")
+	return stem != name && (stem == "."+model.WeightsFile || stem == "."+model.ConfigFile)
+}
+
+// write puts c into the folder in the place of the model that is there, and says which files are gone. On an error, and
+// where the process is killed, the folder holds what it held, the new model, or one without weights that the next call, or
+// anything that reads it, brings back to what it was.
+func (t *modelFolder) write(c *model.Checkpoint, d safetensors.DType) (gone []string, err error) {
+	if t.lock == nil {
+		var made []string
+		defer func() {
+			if err != nil {
+				for _, m := range made {
+					os.Remove(m) //nolint:errcheck // not empty: not ours alone
+				}
+			}
+		}()
+		if made, err = rundir.MakeAll(t.dir); err != nil {
+			return nil, failf(exitOutput, "--out %s: %w", t.dir, cause(err))
+		}
+		if err := t.enter(); err != nil {
+			return nil, err
+		}
+	}
+	if err := t.lock.Check(); err != nil {
+		return nil, fail(exitOutput, err)
+	}
+	old, err := t.old() // again: it took a while
+	if err != nil {
+		return nil, err
+	}
+	err = rundir.Swap{
+		Old:  old,
+		New:  []string{model.ConfigFile, model.WeightsFile},
+		Fill: func(dir string) error { return c.Write(dir, d) },
+	}.Do(t.dir)
+	if err != nil {
+		return nil, fail(exitOutput, err)
+	}
+	return slices.DeleteFunc(old, func(name string) bool { return name == model.ConfigFile || name == model.WeightsFile }), nil
 }

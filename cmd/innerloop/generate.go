@@ -12,6 +12,7 @@ import (
 
 	"innerloop/data"
 	"innerloop/model"
+	"innerloop/rundir"
 )
 
 // generateFlags are the options of generate.
@@ -130,6 +131,7 @@ func (a *app) generate(c *cobra.Command, f generateFlags) error {
 	if err := f.check(c); err != nil {
 		return err
 	}
+	_ = rundir.Repair(f.model) // what cannot be repaired shows when it is read
 	if err := f.sound.resolve(c, &f); err != nil {
 		return err
 	}

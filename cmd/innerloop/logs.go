@@ -68,7 +68,7 @@ func (a *app) compareLogs(pathA, pathB string, asJSON bool) error {
 		return a.printJSON(comparisonJSON(c))
 	}
 	for i, l := range []*lab.Log{x, y} {
-		a.out.printf("%s  %s: %s", []string{"A", "B"}[i], l.Name, plural(len(l.Layers()), "layer"))
+		a.out.printf("%s  %s: %s", []string{"A", "B"}[i], shown(l.Name), plural(len(l.Layers()), "layer"))
 		if !math.IsNaN(l.Eps) {
 			a.out.printf(", eps %g", l.Eps)
 		}
@@ -104,7 +104,7 @@ func (a *app) compareLogs(pathA, pathB string, asJSON bool) error {
 	}
 	a.out.printf("\nWhat the invariants say (heads of 128 channels, weights of 1 and biases of 0 where a log names no others):\n")
 	for _, f := range c.Findings {
-		a.out.printf("  %s, layer %d: %s: %s\n", f.Log, f.Layer, f.Cause, f.Text)
+		a.out.printf("  %s, layer %d: %s: %s\n", shown(f.Log), f.Layer, f.Cause, f.Text)
 	}
 	return nil
 }

@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strconv"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
 
+	"innerloop/rundir"
 	"innerloop/train"
 )
 
@@ -47,6 +49,9 @@ func newReport(a *app, run *train.Run, out *folder, before train.Past, quiet boo
 
 // Steps implements train.Observer.
 func (r *report) Steps(steps []train.Step, seconds float64) error {
+	if err := r.out.Check(); err != nil { // what is recorded in a folder that is gone is lost
+		return err
+	}
 	first := r.last.Tokens
 	now := steps[len(steps)-1]
 	r.seconds += seconds
@@ -134,10 +139,16 @@ func (r *report) catchUp(ctx context.Context, restored bool) error {
 
 // Save implements train.Observer.
 func (r *report) Save(step int) (err error) {
+	if err := r.out.Check(); err != nil {
+		return err
+	}
 	if r.run.SaveDue() {
 		_, err = r.run.Save(r.out.dir, r.run.Config.Train.KeepCheckpoints)
 	} else {
 		_, err = r.run.SavePassing(r.out.dir)
+	}
+	if moved := r.out.Check(); moved != nil { // meanwhile
+		return moved
 	}
 	if err != nil {
 		return fail(exitOutput, err)
@@ -146,9 +157,34 @@ func (r *report) Save(step int) (err error) {
 	return nil
 }
 
+// saveBeside saves the step that a run has reached whose folder is gone, in a new one next to where it was.
+func (r *report) saveBeside(why error) error {
+	c := r.run.Config
+	why = fmt.Errorf("%w: it stopped after step %d of %d", why, r.run.Step(), c.Train.Steps)
+	dir, err := r.out.Beside(c)
+	if err == nil {
+		_, err = r.run.SavePassing(dir)
+	}
+	if err != nil {
+		return failf(exitOutput, "%w, and its checkpoint cannot be written beside it: %w", why, err)
+	}
+	return failf(exitOutput, "%w; its checkpoint is in %s: to go on: %s", why, dir, resumeCommand(dir))
+}
+
 // finish ends a run that ended with err, and turns err into what people are told.
 func (r *report) finish(err error) error {
 	r.stopBar()
+	if !errors.Is(err, rundir.ErrMoved) {
+		err = r.end(err)
+	}
+	if errors.Is(err, rundir.ErrMoved) {
+		return r.saveBeside(err)
+	}
+	return err
+}
+
+// end is finish for a folder that is still there.
+func (r *report) end(err error) error {
 	var bad *train.NonFiniteError
 	var f *failure
 	switch {
@@ -185,5 +221,5 @@ func (r *report) summary() {
 	if r.eval != nil {
 		p("validation loss  %.4f nats a token, %.4f bits a byte (%s tokens held out)\n", r.eval.Loss, r.eval.BitsPerByte, count(r.eval.Tokens))
 	}
-	p("saved to         %s\n", r.out.dir)
+	p("saved to         %s\n", shown(r.out.dir))
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -19,6 +20,7 @@ import (
 	"time"
 
 	"innerloop/model"
+	"innerloop/rundir"
 	"innerloop/train"
 )
 
@@ -41,7 +43,7 @@ func endState(t *testing.T, dir string) string {
 	t.Helper()
 	var s strings.Builder
 	err := filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
-		if err != nil || strings.Contains(path, "tfevents") {
+		if err != nil || strings.Contains(path, "tfevents") || filepath.Base(path) == rundir.ManifestFile { // it names those
 			return err
 		}
 		name, err := filepath.Rel(dir, path)
@@ -85,12 +87,14 @@ func TestKill(t *testing.T) {
 	most := 2*timed("train", "--resume", whole, "--quiet") + all/20 // that a process may live
 	want := endState(t, whole)
 	rng := rand.New(rand.NewPCG(3, 4))
-	killed, runs, left := 0, 0, 0
+	killed, ended, left := 0, 0, 0
 	for dir := ""; killed < kills || dir != ""; {
 		args := []string{"train", "--resume", dir, "--quiet"}
 		if dir == "" {
-			dir = filepath.Join(root, fmt.Sprint("run", runs))
+			dir = filepath.Join(root, fmt.Sprint("run", ended))
 			args = leastArgs(dir, steps)
+		} else if err := rundir.Repair(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
 		} else if _, err := os.Stat(filepath.Join(dir, runConfigFile)); err != nil {
 			args = leastArgs(dir, steps) // killed before it began
 		}
@@ -123,12 +127,12 @@ func TestKill(t *testing.T) {
 			t.Fatalf("after %d kills: %v: %s", killed, err, &stderr)
 		}
 		if got := endState(t, dir); got != want {
-			t.Fatalf("after %d kills in %d runs the run is\n%s\nwant\n%s", killed, runs+1, got, want)
+			t.Fatalf("after %d kills in %d runs the run is\n%s\nwant\n%s", killed, ended+1, got, want)
 		}
-		runs++
+		ended++
 		dir = ""
 	}
-	t.Logf("processes lived %v at most; %d kills in %d runs left %d partial files and folders for the next start to remove", most, killed, runs, left)
+	t.Logf("processes lived %v at most; %d kills in %d runs left %d partial files and folders for the next start to remove", most, killed, ended, left)
 	if left == 0 && !testing.Short() {
 		t.Error("no kill hit a checkpoint")
 	}

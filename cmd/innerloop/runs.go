@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"innerloop/rundir"
 	"innerloop/train"
 )
 
@@ -100,7 +101,7 @@ func (a *app) runs(dir string, asJSON bool) error {
 		return printJSON(a, all)
 	}
 	if len(all) == 0 {
-		a.out.printf("no runs in %s\n", dir)
+		a.out.printf("no runs in %s\n", shown(dir))
 		return nil
 	}
 	rows := [][]string{{"run", "model", "steps", "val nats", "bits/byte", "tokens/s", "when"}}
@@ -112,7 +113,7 @@ func (a *app) runs(dir string, asJSON bool) error {
 		if s.TokensPerSecond > 0 {
 			speed = count(s.TokensPerSecond)
 		}
-		rows = append(rows, []string{s.Name, s.Model, fmt.Sprintf("%d/%d", s.Step, s.Steps), nats, bits, speed, s.When.Format("2006-01-02 15:04")})
+		rows = append(rows, []string{shown(s.Name), s.Model, fmt.Sprintf("%d/%d", s.Step, s.Steps), nats, bits, speed, s.When.Format("2006-01-02 15:04")})
 	}
 	a.out.printf("%s", table(rows))
 	what := "not the default:"
@@ -130,14 +131,15 @@ func (a *app) runs(dir string, asJSON bool) error {
 		for i, k := range s.keys {
 			values[i] = k + "=" + short(s.Differences[k])
 		}
-		a.out.printf("  %s  %s\n", s.Name, strings.Join(values, "  "))
+		a.out.printf("  %s  %s\n", shown(s.Name), strings.Join(values, "  "))
 	}
 	return nil
 }
 
 // summarize reads a run's folder.
 func summarize(dir string) (*runSummary, error) {
-	c, err := train.Load(filepath.Join(dir, runConfigFile))
+	_ = rundir.Repair(dir) // what cannot be repaired shows when it is read
+	c, err := train.LoadRun(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: no run: it has no %s", dir, runConfigFile)
 	}

@@ -78,7 +78,7 @@ func (f *soundFlags) resolve(c *cobra.Command, g *generateFlags) error {
 	}
 	if !c.Flags().Changed("rate") {
 		path := filepath.Join(g.model, runConfigFile)
-		cfg, err := train.Load(path)
+		cfg, err := train.LoadRun(g.model)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fail(exitData, err)
 		}
@@ -127,7 +127,7 @@ func (f *soundFlags) goOn(a *app) func(context.Context, *model.Decoder, *model.S
 		}
 		unread, err := f.write(ctx, d, s, vocab, prompt, n)
 		if err == nil {
-			a.out.printf("%s: %s\n", f.file, soundOf(f.rate, len(prompt), n))
+			a.out.printf("%s: %s\n", shown(f.file), soundOf(f.rate, len(prompt), n))
 		}
 		return unread, err
 	}
@@ -188,7 +188,7 @@ var sampleFiles = [...]string{"sample-1.wav", "sample-2.wav"}
 
 // soundSamples writes what the model makes of silence, and how it goes on with the beginning of the held-out sound, to
 // the run's folder.
-func (a *app) soundSamples(ctx context.Context, cfg train.Config, m *model.LM, dev *device, held data.Part, rate int, dir string) error {
+func (a *app) soundSamples(ctx context.Context, cfg train.Config, m *model.LM, dev *device, held data.Part, rate int, out *folder) error {
 	length := int(math.Round(cfg.Sample.Seconds * float64(rate)))
 	if length == 0 {
 		return nil
@@ -209,7 +209,14 @@ func (a *app) soundSamples(ctx context.Context, cfg train.Config, m *model.LM, d
 	}
 	o := model.SampleOptions{Temperature: cfg.Sample.SoundTemperature}
 	for i, prompt := range prompts {
-		f := soundFlags{file: filepath.Join(dir, sampleFiles[i]), rate: rate}
+		if err := out.Check(); err != nil {
+			return fail(exitOutput, err)
+		}
+		name, err := out.Free(sampleFiles[i])
+		if err != nil {
+			return folderError("", out.dir, err)
+		}
+		f := soundFlags{file: filepath.Join(out.dir, name), rate: rate}
 		d.Reset()
 		if _, err := f.write(ctx, d, model.NewSampler(o, cfg.Train.Seed+uint64(i)), m.Config.VocabSize, prompt, length); err != nil {
 			return err
@@ -221,7 +228,7 @@ func (a *app) soundSamples(ctx context.Context, cfg train.Config, m *model.LM, d
 		if i == 0 {
 			a.out.printf("\n")
 		}
-		a.out.printf("sample %d, temperature %g, from %s: %s: %s\n", i+1, o.Temperature, from, f.file, soundOf(rate, len(prompt), length))
+		a.out.printf("sample %d, temperature %g, from %s: %s: %s\n", i+1, o.Temperature, from, shown(f.file), soundOf(rate, len(prompt), length))
 	}
 	return nil
 }

@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"innerloop/internal/words"
+	"strconv"
 	"strings"
 	"time"
-
-	"innerloop/internal/words"
+	"unicode"
+	"unicode/utf8"
 )
 
 // count prints 1,048,576.
@@ -19,6 +21,22 @@ func byteCount(n int64) string {
 		}
 	}
 	return plural(int(n), "byte")
+}
+
+// shown is a name as it is printed for people: quoted where it holds what a terminal would act on.
+func shown(name string) string {
+	if utf8.ValidString(name) && !strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return name
+	}
+	return strconv.QuoteToGraphic(name)
+}
+
+// resumeCommand is the command, for a shell, that goes on with the run in a folder.
+func resumeCommand(dir string) string {
+	if strings.HasPrefix(dir, "-") || dir == "auto" { // not an option, nor a word of its own
+		dir = "./" + dir
+	}
+	return "innerloop train --resume " + shellWord(dir)
 }
 
 // clock prints a time as people do: 0.8 s, 42 s, 3m05s, 2h04m.

@@ -17,6 +17,7 @@ import (
 
 	"innerloop/data"
 	"innerloop/model"
+	"innerloop/rundir"
 	"innerloop/train"
 )
 
@@ -82,6 +83,7 @@ The folder --out gets
   model.safetensors  the newest weights, written whole or not at all
   config.json        the model's configuration, for this program and the official PyTorch code
   checkpoints        what --resume goes on from; train.save_every says how often, train.keep_checkpoints how many
+  files.json         the names of what the run wrote: nothing else that lies in the folder is overwritten or removed
 
 One seed on one device gives one model, byte for byte, in one go or in parts. SIGINT and SIGTERM end the run after its
 step with a checkpoint and exit code 7; a second signal ends it at once.
@@ -125,7 +127,7 @@ unless --config names another: the command that began a run goes on with it once
 	fl.Var(&f.resume, "resume", "go on with the run in `DIR`, or in that of --out")
 	fl.Lookup("resume").NoOptDefVal = "true"
 	fl.IntVar(&f.stopAfter, "stop-after", 0, "stop after `N` more steps, with a checkpoint: --resume goes on")
-	fl.BoolVar(&f.force, "force", false, "replace the run that --out holds")
+	fl.BoolVar(&f.force, "force", false, "replace the run that --out holds; what it removes is named")
 	fl.StringVar(&f.fault, "fault", "", "put the known fault `NAME` into the layer; see innerloop help faults")
 	fl.BoolVar(&f.noSample, "no-sample", false, "generate no samples at the end")
 	fl.BoolVar(&f.quiet, "quiet", false, "print nothing but the folder's name at the end; no samples")
@@ -181,11 +183,11 @@ func (f *trainFlags) findRun() error {
 	case f.out == "":
 		return failf(exitUsage, "--resume: which run? Want its folder, as in innerloop train --resume runs/book; innerloop runs lists them")
 	}
-	own := filepath.Join(f.out, runConfigFile)
 	if f.config.file == "" {
-		f.config.file = own
+		f.config.file = filepath.Join(f.out, runConfigFile)
 	}
-	_, err := train.Load(own)
+	_ = rundir.Repair(f.out) // what cannot be repaired shows when it is read
+	_, err := train.LoadRun(f.out)
 	if errors.Is(err, fs.ErrNotExist) {
 		return failf(exitData, "%s: no run to go on with: it has no %s", f.out, runConfigFile)
 	}
@@ -203,27 +205,27 @@ func (a *app) train(c *cobra.Command, f trainFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	if f.out == "" {
-		f.out = newName(cmp.Or(cfg.Data.File, cfg.Data.Task), time.Now())
-	}
-	var from *train.Checkpoint
 	if f.resume.on {
-		out := &folder{dir: f.out}
-		if out.lock, err = lockFolder(f.out); err != nil {
+		out, err := resumeFolder(f.out)
+		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, out.close()) }()
-		if from, err = a.newest(f.out, cfg.Train.Steps); err != nil {
+		from, err := a.newest(f.out, cfg.Train.Steps)
+		if err != nil {
 			return err
 		}
-		return a.trainIn(c, f, cfg, from, out)
+		return a.trainIn(c, f, cfg, from, out, nil)
 	}
-	if err := checkFolder(f.out, f.force); exitCode(err) == exitUsage {
-		return failf(exitUsage, "%w, or --resume to go on with it", err)
-	} else if err != nil {
-		return err
+	var place *rundir.Place
+	if f.out == "" {
+		f.out = newName(cmp.Or(cfg.Data.File, cfg.Data.Task), time.Now())
+		place = rundir.ReserveNew(f.out, cfg)
+	} else if place, err = rundir.Reserve(f.out, cfg, f.force); err != nil {
+		return folderError("--out ", f.out, err)
 	}
-	return a.trainIn(c, f, cfg, nil, nil)
+	defer place.Close()
+	return a.trainIn(c, f, cfg, nil, nil, place)
 }
 
 // newest finds the checkpoint that a run goes on from, and cleans its folder; nil is a run that was ended before it made
@@ -253,8 +255,8 @@ func (a *app) newest(dir string, steps int) (*train.Checkpoint, error) {
 }
 
 // trainIn trains with a configuration: where out is not nil, on with the run in that folder, from a checkpoint if there
-// is one.
-func (a *app) trainIn(c *cobra.Command, f trainFlags, cfg train.Config, from *train.Checkpoint, out *folder) (err error) {
+// is one; else in a new folder at place.
+func (a *app) trainIn(c *cobra.Command, f trainFlags, cfg train.Config, from *train.Checkpoint, out *folder, place *rundir.Place) (err error) {
 	text, err := train.Corpus(cfg.Data)
 	if err != nil {
 		return fail(exitData, err)
@@ -287,9 +289,11 @@ func (a *app) trainIn(c *cobra.Command, f trainFlags, cfg train.Config, from *tr
 		}
 	}
 	var before train.Past
+	var gone []string
 	if out != nil {
 		before, err = out.resume(cfg, run.Step())
-	} else if out, err = createFolder(f.out, cfg); err == nil {
+	} else if out, gone, err = createFolder(place, f.out, cfg); err == nil {
+		f.out = out.dir
 		defer func() { err = errors.Join(err, out.close()) }()
 	}
 	if err != nil {
@@ -306,7 +310,8 @@ func (a *app) trainIn(c *cobra.Command, f trainFlags, cfg train.Config, from *tr
 		if t := cfg.Train; t.Fault != "" {
 			a.out.printf("%s", faultLine(t.Fault, f.brought))
 		}
-		a.header(cfg, dev, run, text, trainPart, val, f.out)
+		a.header(cfg, dev, run, text, trainPart, val)
+		a.aboutFolder(out, gone, text.Rate() > 0 && !f.noSample && cfg.Sample.Seconds > 0)
 		switch {
 		case finished:
 			a.out.printf("the run is complete: it made all of its %s; --steps N makes it longer\n", plural(started, "step"))
@@ -333,14 +338,14 @@ func (a *app) trainIn(c *cobra.Command, f trainFlags, cfg train.Config, from *tr
 	}
 	r.summary()
 	if run.Step() < cfg.Train.Steps {
-		a.out.printf("stopped after step %d of %d; to go on: innerloop train --resume %s\n", run.Step(), cfg.Train.Steps, f.out)
+		a.out.printf("stopped after step %d of %d; to go on: %s\n", run.Step(), cfg.Train.Steps, resumeCommand(f.out))
 		return nil
 	}
 	if finished || f.noSample {
 		return nil
 	}
 	if text.Rate() > 0 {
-		err = a.soundSamples(ctx, cfg, run.Model, dev, val, text.Rate(), f.out)
+		err = a.soundSamples(ctx, cfg, run.Model, dev, val, text.Rate(), out)
 	} else {
 		err = a.samples(ctx, cfg, run.Model, dev)
 	}
@@ -351,7 +356,7 @@ func (a *app) trainIn(c *cobra.Command, f trainFlags, cfg train.Config, from *tr
 }
 
 // header says what is about to happen.
-func (a *app) header(cfg train.Config, dev *device, run *train.Run, text *data.Corpus, trainPart, val data.Part, out string) {
+func (a *app) header(cfg train.Config, dev *device, run *train.Run, text *data.Corpus, trainPart, val data.Part) {
 	m, t := cfg.Model, cfg.Train
 	what, length := "", func(n int) string { return count(n) + " bytes" }
 	if rate := text.Rate(); rate > 0 {
@@ -369,11 +374,25 @@ func (a *app) header(cfg train.Config, dev *device, run *train.Run, text *data.C
 	a.out.printf("model   %s parameters: %s, %s of %d, %s of %d, K=%d\n",
 		count(run.Model.Count()), m.Name(), plural(m.NumHiddenLayers, "layer"), m.HiddenSize,
 		plural(m.NumAttentionHeads, "head"), m.HeadDim(), m.MiniBatchSize)
-	a.out.printf("data    %s: %s%s to train on, %s\n", text.Name(), what, length(trainPart.Len()), held)
+	a.out.printf("data    %s: %s%s to train on, %s\n", shown(text.Name()), what, length(trainPart.Len()), held)
 	a.out.printf("train   %s of %s tokens: %s x %d tokens; seed %d\n", plural(t.Steps, "step"),
 		count(t.MicroBatches*t.BatchSize*t.SeqLen), sequences, t.SeqLen, t.Seed)
 	a.out.printf("memory  %s\n", describe(run.Program().Stats()))
-	a.out.printf("out     %s\n\n", out)
+}
+
+// aboutFolder says where the run goes, what of an earlier run is gone, and what lies there that is somebody else's; sound:
+// samples are going to be written there.
+func (a *app) aboutFolder(out *folder, gone []string, sound bool) {
+	a.out.printf("out     %s\n", shown(out.dir))
+	if len(gone) > 0 {
+		a.out.printf("removed %s\n", shown(strings.Join(gone, ", ")))
+	}
+	for _, name := range sampleFiles {
+		if sound && !out.MayWrite(name) {
+			a.out.printf("note    %s there is not this run's: it stays, and the run's sample gets another name\n", name)
+		}
+	}
+	a.out.printf("\n")
 }
 
 // samples prints what the model makes of the configuration's prompts.
@@ -399,7 +418,7 @@ func (a *app) samples(ctx context.Context, cfg train.Config, m *model.LM, dev *d
 
 // interrupted is the error of a run that a signal ended.
 func interrupted(step, steps int, dir string) error {
-	return failf(exitInterrupted, "interrupted after step %d of %d: to go on: innerloop train --resume %s", step, steps, dir)
+	return failf(exitInterrupted, "interrupted after step %d of %d: to go on: %s", step, steps, resumeCommand(dir))
 }
 
 // diverged adds to a NonFiniteError where the last good weights are.
