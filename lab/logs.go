@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"bufio"
 	"cmp"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"strings"
 	"unicode"
 
+	"innerloop/op"
 	"innerloop/ttt"
 )
 
@@ -45,6 +45,8 @@ type Log struct {
 	Ranges []Range // by layer, then quantity
 	Eps    float64 // NaN: the log does not say
 	N      int     // channels of a head; 0: the log does not say
+
+	highGain map[int]float64 // by layer, the largest part of the rows with a gain above op.HighGain, where the log says it
 }
 
 // Get returns the range of a quantity in a layer.
@@ -80,14 +82,21 @@ const longestLine = 1 << 20
 //	[layer 29] XK range: [-22.62, 19.00]
 //	step 3 layer=29 std min 1e-4 max 0.9 mean 0.5
 //
-// in any case and with any punctuation, and eps=1e-8 and head_dim=64 anywhere; other lines are passed over. A log with
-// no such line is an error that says so; so is a range whose least value is above the greatest.
+// in any case and with any punctuation, and eps=1e-8 and head_dim=64 anywhere; other lines are passed over. Lines may be in
+// UTF-8 or UTF-16, parted by carriage returns as those of progress bars, coloured, and have numbers in the types of
+// libraries, as tensor(-1.5, device='cuda:0'). A log with no such line is an error that says so; so is a range whose least
+// value is above the greatest.
 func ParseLog(name string, r io.Reader) (*Log, error) {
-	l := &Log{Name: name, Eps: math.NaN()}
+	l := &Log{Name: name, Eps: math.NaN(), highGain: map[int]float64{}}
 	known := map[place]int{} // in l.Ranges
-	b := bufio.NewReaderSize(r, 1<<16)
-	for n := 1; ; n++ {
-		line, err := readLine(b)
+	b := newLogText(r)
+	for n, whole := 1, false; ; {
+		if whole {
+			n++
+		}
+		var line string
+		var err error
+		line, whole, err = b.next()
 		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, fmt.Errorf("lab: %s: %w", name, err)
 		}
@@ -95,13 +104,14 @@ func ParseLog(name string, r io.Reader) (*Log, error) {
 		if end && line == "" {
 			break
 		}
-		w := words(line)
-		if v, ok := valueOf(w, "eps", "epsilon"); ok && v >= 0 && v < 1 {
+		w := words(clean(line))
+		if v, ok := valueOf(w, "eps", "epsilon"); ok && v >= 0 && v <= 1 {
 			l.Eps = v
 		}
 		if v, ok := valueOf(w, "head_dim", "headdim"); ok && v >= 1 && v <= 1<<20 && v == math.Trunc(v) {
 			l.N = int(v)
 		}
+		l.readGain(w)
 		if x, ok := parseRange(w); ok {
 			if x.Min > x.Max {
 				return nil, fmt.Errorf("lab: %s:%d: layer %d, %s: min %g is above max %g", name, n, x.Layer, x.Quantity, x.Min, x.Max)
@@ -130,6 +140,18 @@ type place struct {
 	quantity string
 }
 
+// readGain reads what a log of ours says of the gain, Layer 29: gain above 100 in 0.25 of the rows.
+func (l *Log) readGain(w []word) {
+	i := slices.IndexFunc(w, func(v word) bool { return v.text == "above" })
+	layer, ok := valueOf(w, "layer")
+	if i < 1 || !ok || w[i-1].text != "gain" || len(w) < i+2 || w[i+1].number != op.HighGain {
+		return
+	}
+	if share, ok := valueOf(w[i:], "in"); ok && share >= 0 && share <= 1 && layer >= 0 && layer <= 1<<20 {
+		l.highGain[int(layer)] = math.Max(l.highGain[int(layer)], share)
+	}
+}
+
 // add widens the range that the log has of the same layer and quantity. Of a value that is not a number nothing is
 // between.
 func (l *Log) add(x Range, known map[place]int) {
@@ -143,20 +165,6 @@ func (l *Log) add(x Range, known map[place]int) {
 	}
 	r := &l.Ranges[i]
 	r.Min, r.Max, r.Count = math.Min(r.Min, x.Min), math.Max(r.Max, x.Max), r.Count+1
-}
-
-// readLine reads a line and drops what goes beyond longestLine.
-func readLine(b *bufio.Reader) (string, error) {
-	var line []byte
-	for {
-		part, more, err := b.ReadLine()
-		if len(line) < longestLine {
-			line = append(line, part...)
-		}
-		if err != nil || !more {
-			return string(line), err
-		}
-	}
 }
 
 // word is a name or a number of a line.
@@ -215,8 +223,16 @@ func inNumber(runes []rune, i int) bool {
 	switch {
 	case unicode.IsDigit(c) || unicode.IsLetter(c):
 		return true
-	case strings.ContainsRune(".,_", c):
+	case c == '.' || c == '_':
 		return i+1 < len(runes) && unicode.IsDigit(runes[i+1])
+	case c == ',': // between thousands: three digits and no more. Any other parts two numbers
+		digit := func(at int) bool { return at >= 0 && at < len(runes) && unicode.IsDigit(runes[at]) }
+		for at := i - 1; digit(at) || at >= 0 && strings.ContainsRune(".,", runes[at]); at-- {
+			if runes[at] == '.' {
+				return false
+			}
+		}
+		return digit(i+1) && digit(i+2) && digit(i+3) && !digit(i+4)
 	}
 	return (c == '-' || c == '+') && runes[i-1] == 'e'
 }
@@ -326,10 +342,11 @@ type ComparedRow struct {
 
 // LogFinding is what the invariants say of a layer of a log.
 type LogFinding struct {
-	Log   string // its name
-	Layer int
-	Cause string // of those that a diagnosis names
-	Text  string // what was measured, and what is possible
+	Log     string // its name
+	Layer   int
+	Cause   string // of those that a diagnosis names
+	Text    string // what was measured, and what is possible
+	Certain bool   // that it is so; else the log leaves it open
 }
 
 // Compare tabulates two logs and says what the normaliser's invariants tell of each.
@@ -354,19 +371,20 @@ func Compare(a, b *Log) *Comparison {
 	return c
 }
 
-// usualHead is the head width that is taken where a log names none: an output that is impossible with it is so with any
-// that a model has.
-const usualHead = 128
+// UsualHead is the head width that is taken where a log names none, the widest of usual models: what is impossible with it
+// is so with narrower ones.
+const UsualHead = 256
 
-// Findings are what cannot be, if mean, standard deviation and difference belong together, or keys are normalised. What a
-// log does not say is taken as usual: heads of 128 channels, weights of 1, biases of 0.
+// Findings are what cannot be, if mean, standard deviation and difference belong together, or keys are normalised, and
+// what gradients are multiplied by where the standard deviation is nearly 0. What a log does not say is taken as usual:
+// heads of UsualHead channels, weights of 1, biases of 0.
 func (l *Log) Findings() (list []LogFinding) {
 	n := l.N
 	if n == 0 {
-		n = usualHead
+		n = UsualHead
 	}
 	tell := func(layer int, cause, format string, a ...any) {
-		list = append(list, LogFinding{l.Name, layer, cause, fmt.Sprintf(format, a...)})
+		list = append(list, LogFinding{l.Name, layer, cause, fmt.Sprintf(format, a...), true})
 	}
 	for _, layer := range l.Layers() {
 		get := func(q string, lo, hi float64) (Range, bool) {
@@ -380,8 +398,19 @@ func (l *Log) Findings() (list []LogFinding) {
 		if haveStd && std.Min < 0 {
 			tell(layer, Inconsistent, "std reaches %g: a standard deviation is never negative, so this is another tensor", std.Min)
 		}
-		if haveStd && std.Min >= 0 && !math.IsNaN(l.Eps) && std.Min < l.Eps {
-			tell(layer, SmallStd, "std falls to %g, below eps %g: there the backward pass multiplies gradients by up to %.3g", std.Min, l.Eps, 1/(std.Min+l.Eps))
+		if gain := op.Gain(std.Min, l.Eps, n); haveStd && std.Min >= 0 && gain > op.HighGain {
+			// It may be so in few rows, which a least value does not tell, or in all, which the greatest does.
+			share, said := l.highGain[layer]
+			certain := share > many
+			rows := "in how many rows the log does not say"
+			switch {
+			case op.Gain(std.Max, l.Eps, n) > op.HighGain:
+				rows, certain = "it is so in every row", true
+			case said:
+				rows = fmt.Sprintf("by more than %d in at most %.3g %% of the rows", op.HighGain, 100*share)
+			}
+			tell(layer, SmallStd, "std falls to %g, with eps %g: there the backward pass multiplies gradients by up to %.3g; %s", std.Min, l.Eps, gain, rows)
+			list[len(list)-1].Certain = certain
 		}
 		z, haveZ := get(Z, 0, 0)
 		if haveZ && z.Abs() > ttt.NormBound(n)*(1+1e-5) {

@@ -4,6 +4,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"unicode/utf16"
 )
 
 // The logs of the case: layers 29 to 31 at two eps.
@@ -117,4 +118,78 @@ func FuzzParseLog(f *testing.F) {
 			}
 		}
 	})
+}
+
+// wide is text in UTF-16, its low byte at place low of the two.
+func wide(text string, low int) string {
+	var b []byte
+	for _, u := range utf16.Encode([]rune(text)) {
+		two := [2]byte{}
+		two[low], two[1-low] = byte(u), byte(u>>8)
+		b = append(b, two[:]...)
+	}
+	return string(b)
+}
+
+// Logs as people have them are all read to the same ranges: with a byte order mark, in UTF-16 as Windows' shells write it,
+// with the line ends of every system, in a progress bar that writes over itself, coloured, and with numbers in the types
+// of libraries.
+func TestLogsAsTheyAre(t *testing.T) {
+	const in, out = "Layer 29: XV input: min=-20.25, max=17.75", "Layer 29: XV output: min=-27262976, max=1376256"
+	plain := "eps=1e-8\n" + in + "\n" + out + "\n"
+	bar := "eps=1e-8\n" + strings.Repeat("step 12: 45%|####      | 3/7 [00:01<00:02]\r", 40000) + in + "\r 46%|#### | \r" + out + "\r\n"
+	for name, text := range map[string]string{
+		"plain": plain, "no end": strings.TrimSuffix(plain, "\n"), "CRLF": strings.ReplaceAll(plain, "\n", "\r\n"), "CR": strings.ReplaceAll(plain, "\n", "\r"), "CR in a line": "eps=1e-8\n" + in + "\r" + out + "\n",
+		"a bar of two megabytes": bar, "BOM": "\ufeff" + plain, "UTF-16 LE": wide("\ufeff"+plain, 0), "UTF-16 BE": wide("\ufeff"+plain, 1), "UTF-16 LE, CRLF": wide("\ufeff"+strings.ReplaceAll(plain, "\n", "\r\n"), 0),
+		"UTF-16 LE without a mark": wide(plain, 0), "UTF-16 BE without a mark": wide(plain, 1), "UTF-16, cut": wide("\ufeff\U0001f600 "+plain, 0) + "x", "typeset": strings.ReplaceAll(plain, "=-", "=\u2212"),
+		"UTF-16, typeset": wide("\ufeff"+strings.ReplaceAll(plain, "=-", "=\u2212"), 0),
+		"colours":         "eps=\x1b[1;31m1e-8\x1b[0m\n\x1b[2K\x1b[1;32mLayer 29\x1b[0m: XV input: min=\x1b[38;5;9m-20.25\x1b[m, max=\x1b[1m17.75\x1b[0m\n\x1b[32m" + out + "\n",
+		"tensor":          "eps=1e-8\nLayer 29: XV input: min=tensor(-20.25, device='cuda:0'), max=tensor(17.75, device='cuda:0', dtype=torch.bfloat16, grad_fn=<MaxBackward1>)\nLayer 29: XV output: min=tensor(-2.7262976e+07), max=torch.tensor([1376256.], requires_grad=True)",
+		"tensor ranges":   "eps=tensor(1e-8, dtype=torch.float64)\n[layer 29] XV input range: [tensor(-20.25, device='cuda:1'), tensor(17.75, device='cuda:1')]\nlayer 29 XV output between tensor([[-27262976.]]) and tensor([[1376256.]], device='xla:0')",
+		"numpy":           "eps=np.float64(1e-8)\nLayer 29: XV input: min=np.float32(-20.25), max=np.float32(17.75)\nLayer 29: XV output: min=numpy.float32(-27262976.0), max=array(1376256., dtype=float32)",
+		"JAX":             "eps=Array(1e-8, dtype=float32, weak_type=True)\nLayer 29: XV input: {'min': Array(-20.25, dtype=bfloat16), 'max': Array(17.75, dtype=bfloat16)}\nLayer 29: XV output: min=jnp.float32(-27262976), max=DeviceArray(1376256., dtype=float32)",
+		"TensorFlow":      "eps=1e-8\nLayer 29: XV input: min=<tf.Tensor: shape=(), dtype=float32, numpy=-20.25>, max=<tf.Tensor: shape=(), dtype=float32, numpy=17.75>\nLayer 29: XV output: min=tf.Tensor(-27262976.0, shape=(), dtype=float32), max=tf.Tensor(1376256.0, shape=(), dtype=float32)",
+		"no spaces":       "eps=1e-8\n[layer 29] XV input range:[-20.25,17.75]\nlayer 29 XV output range:[-27,262,976,1376256]",
+		"thousands":       "eps=1e-8\nLayer 29: XV input: min=-20.25,max=17.75\nLayer 29: XV output: min=-27,262,976,max=1_376_256",
+	} {
+		l, err := ParseLog(name, strings.NewReader(text))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		x, _ := l.Get(29, XV)
+		y, _ := l.Get(29, Out)
+		if x.Min != -20.25 || x.Max != 17.75 || y.Min != -27262976 || y.Max != 1376256 || l.Eps != 1e-8 {
+			t.Errorf("%s: %+v, eps %g", name, l.Ranges, l.Eps)
+		}
+	}
+	if l := parse(t, "values that are none", "layer 1 std min tensor(0.5) max tensor(inf, device='cuda:0')\nlayer 2 std min=np.float32(nan) max=np.float32(1)"); len(l.Ranges) != 2 || !math.IsInf(l.Ranges[0].Max, 1) || !math.IsNaN(l.Ranges[1].Min) {
+		t.Errorf("%+v", l.Ranges)
+	}
+	if l := parse(t, "lines", "a\r\nb\rc\r\nlayer 1 std min 1 max 2\r\n"); l.Ranges[0].Line != 3 {
+		t.Errorf("line %d, want 3", l.Ranges[0].Line)
+	}
+	for _, text := range []string{"", "\ufeff", "\xff\xfe", "\xff\xfea", "\x00", "layer (((( min tensor( max )"} {
+		if _, err := ParseLog("x", strings.NewReader(text)); err == nil {
+			t.Errorf("%q: no error", text)
+		}
+	}
+}
+
+// A small std is told by the gain, as the diagnosis has it, and is certain where all rows have it, or a log counts them.
+func TestGainOfLogs(t *testing.T) {
+	for _, c := range []struct {
+		text          string
+		told, certain bool
+	}{
+		{"eps 1e-12\nlayer 2 std min 4.5e-9 max 5e-9", true, true}, {"eps=0\nlayer 2 std min 4.5e-9 max 0.6", true, false}, {"eps 1\nlayer 2 std min 0.2 max 0.4", false, false},
+		{"eps 0.01\nlayer 2 std min 1e-9 max 2e-9", false, false}, {"eps 1e-5\nlayer 2 std min 0.02 max 0.4", false, false}, {"layer 2 std min 1e-9 max 2e-9", false, false},
+		{"step 1 Layer 2: std: min=1e-09, max=0.4, mean=0.3\nstep 1 Layer 2: eps=1e-05 head_dim=16, gain above 100 in 0.25 of the rows, gain at most 99990", true, true},
+		{"step 1 Layer 2: std: min=1e-09, max=0.4, mean=0.3\nstep 1 Layer 2: eps=1e-05 head_dim=16, gain above 100 in 0.001 of the rows, gain at most 99990", true, false},
+	} {
+		f := parse(t, "l", c.text).Findings()
+		if told := len(f) == 1 && f[0].Cause == SmallStd; told != c.told || told && f[0].Certain != c.certain || !told && len(f) > 0 {
+			t.Errorf("%q: %+v", c.text, f)
+		}
+	}
 }

@@ -42,7 +42,7 @@ configuration with its initial weights. What is measured:
 
 H5, the inconsistent normaliser, comes first, then H1 to H4 of the investigation that this is made for, and others; each has
 a measurement, a verdict, and where it is supported, what mends it. One cause is named. The exit code is 0 for a healthy
-model and 8 for any other.
+model and 8 for any other, also for one of which something could not be tested (undecidable).
 
 --fault puts a known fault in (innerloop help faults), to see what it does and that it is found. It brings the variant of
 the layer that has it, where nobody sets another.`,

@@ -30,7 +30,8 @@ value, and print the layers' ranges side by side, how many times smaller the sec
 the normaliser say about each log. Whatever its input and eps, a normaliser whose mean, standard deviation and difference
 belong together gives values of at most sqrt(n-1), n being the channels of a head; larger ones are no numerical accident.
 
-eps=... and head_dim=... are taken from anywhere in a log.`,
+eps=... and head_dim=... are taken from anywhere in a log. Progress bars, colours, UTF-16 and numbers such as
+tensor(-20.25, device='cuda:0') are read. The exit code is 8, as that of diagnose, where one of the logs has what cannot be.`,
 		Example: `  innerloop logs compare before.log after.log`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) != 2 {
@@ -65,7 +66,10 @@ func (a *app) compareLogs(pathA, pathB string, asJSON bool) error {
 	}
 	c := lab.Compare(x, y)
 	if asJSON {
-		return a.printJSON(comparisonJSON(c))
+		if err := a.printJSON(comparisonJSON(c)); err != nil {
+			return err
+		}
+		return unhealthyLog(c)
 	}
 	for i, l := range []*lab.Log{x, y} {
 		a.out.printf("%s  %s: %s", []string{"A", "B"}[i], shown(l.Name), plural(len(l.Layers()), "layer"))
@@ -102,11 +106,25 @@ func (a *app) compareLogs(pathA, pathB string, asJSON bool) error {
 		a.out.printf("\nNothing that the invariants forbid.\n")
 		return nil
 	}
-	a.out.printf("\nWhat the invariants say (heads of 128 channels, weights of 1 and biases of 0 where a log names no others):\n")
+	a.out.printf("\nWhat the invariants say (heads of %d channels, weights of 1 and biases of 0 where a log names no others):\n", lab.UsualHead)
 	for _, f := range c.Findings {
 		a.out.printf("  %s, layer %d: %s: %s\n", shown(f.Log), f.Layer, f.Cause, f.Text)
 	}
-	return nil
+	return unhealthyLog(c)
+}
+
+// unhealthyLog is the error of logs that are certain to be of layers that are not healthy; nil: none is.
+func unhealthyLog(c *lab.Comparison) error {
+	var first *lab.LogFinding
+	for i, f := range c.Findings { // the inconsistent normaliser first, as diagnose has it
+		if f.Certain && (first == nil || f.Cause == lab.Inconsistent && first.Cause != lab.Inconsistent) {
+			first = &c.Findings[i]
+		}
+	}
+	if first == nil {
+		return nil
+	}
+	return failf(exitUnhealthy, "logs compare: not healthy: %s, layer %d: %s", first.Log, first.Layer, first.Cause)
 }
 
 // printJSON prints v, indented.
@@ -141,10 +159,11 @@ func comparisonJSON(c *lab.Comparison) any {
 		Factor   jsonNumber `json:"factor"` // largest magnitude of a / of b
 	}
 	type finding struct {
-		Log   string `json:"log"`
-		Layer int    `json:"layer"`
-		Cause string `json:"cause"`
-		Text  string `json:"text"`
+		Log     string `json:"log"`
+		Layer   int    `json:"layer"`
+		Cause   string `json:"cause"`
+		Text    string `json:"text"`
+		Certain bool   `json:"certain"`
 	}
 	rows, findings := []row{}, []finding{}
 	of := func(r lab.Range) *side {
