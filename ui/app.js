@@ -134,6 +134,17 @@ export class App {
     return Number(c["train.batch_size"] ?? 0) * Number(c["train.seq_len"] ?? 0) * Number(c["train.micro_batches"] ?? 1);
   }
 
+  /** The settings that the person changed, the last one last. @type {string[]} */ #touched = [];
+
+  /**
+   * fieldOf is the setting beside which a refusal is said: of those that it names the one that was changed last.
+   * @param {Failure} f
+   */
+  fieldOf(f) {
+    const named = f.keys ?? [f.key];
+    return this.#touched.findLast((k) => named.includes(k)) ?? f.key;
+  }
+
   // Beginning
 
   /** boot brings up the trainer, the settings of the link and the run that was under way. @param {"auto" | "gpu" | "cpu"} device */
@@ -182,6 +193,7 @@ export class App {
     });
     const describe = debounced(150, () => this.describe());
     settings.onChange((keys) => {
+      this.#touched = [...this.#touched.filter((k) => !keys.includes(k)), ...keys];
       if (this.problem && (this.#unstarted || keys.includes(this.problem.key))) this.problem = null;
       if (this.trouble?.failure.code === "config") this.dismiss();
       for (const key of keys) if (BY_KEY.get(key)?.live) this.#live(key);
@@ -575,7 +587,7 @@ export class App {
 export function failure(e) {
   const codes = ["usage", "config", "data", "needs-text", "memory", "shader", "lost", "device", "storage", "non-finite", "locked", "internal"];
   return {
-    code: codes.includes(e?.code) ? e.code : "internal", message: String(e?.message ?? e), key: String(e?.key ?? ""),
+    code: codes.includes(e?.code) ? e.code : "internal", message: String(e?.message ?? e), key: String(e?.key ?? ""), ...(Array.isArray(e?.keys) ? { keys: e.keys } : {}),
     step: Number(e?.step) || 0, checkpoint: Number.isInteger(e?.checkpoint) ? e.checkpoint : -1,
   };
 }

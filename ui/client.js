@@ -35,11 +35,12 @@
 /** RequestError is what a request was refused with. */
 export class RequestError extends Error {
   /** @param {Partial<Failure>} failure */
-  constructor({ code = "internal", message = "the worker gave no reason", key = "", step = 0, checkpoint = -1 }) {
+  constructor({ code = "internal", message = "the worker gave no reason", key = "", keys, step = 0, checkpoint = -1 }) {
     super(message);
     this.name = "RequestError";
     this.code = code;
     this.key = key;
+    this.keys = keys;
     this.step = step;
     this.checkpoint = checkpoint;
   }

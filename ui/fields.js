@@ -342,3 +342,69 @@ function ladder(x, by, whole) {
   if (next === undefined || (whole && next < 1)) return by > 0 ? x : 0;
   return next;
 }
+
+/**
+ * slide is the value that a key gives a field's slider: arrows go by the number's own steps, Page Up and Down by factors of
+ * ten, Home and End to the ends. undefined: the key is none of these.
+ * @param {Field} field with a slider
+ * @param {number} value
+ * @param {string} key
+ */
+export function slide(field, value, key) {
+  const [from, to] = field.slider ?? [0, 0];
+  const inside = (/** @type {number} */ x) => Math.min(to, Math.max(from, Number(x.toPrecision(12))));
+  // A value beyond an end comes in by that end.
+  const by = (/** @type {number} */ next) => inside(value < from ? (next > value ? from : value) : value > to ? (next < value ? to : value) : next);
+  switch (key) {
+    case "ArrowUp":
+    case "ArrowRight":
+      return by(nudge(field, value, 1));
+    case "ArrowDown":
+    case "ArrowLeft":
+      return by(nudge(field, value, -1));
+    case "PageUp":
+      return by(value === 0 ? from : value * 10);
+    case "PageDown":
+      return by(value / 10);
+    case "Home":
+      return from;
+    case "End":
+      return to;
+  }
+  return undefined;
+}
+
+/**
+ * slid is the value of two digits where a slider stands that the person moved from a value. However short the way, it is
+ * another value.
+ * @param {Field} field with a slider
+ * @param {number} at its position, the value's logarithm to base 10
+ * @param {number} before the value
+ */
+export function slid(field, at, before) {
+  const [from, to] = field.slider ?? [0, 0];
+  const two = (/** @type {number} */ x) => Number(x.toPrecision(2));
+  let value = two(10 ** at);
+  if (value === two(before) && at !== place(field, before)) {
+    const unit = 10 ** (Math.floor(Math.log10(value)) - 1);
+    value = two(at > place(field, before) ? value + unit : value - unit);
+  }
+  return Math.min(to, Math.max(from, value));
+}
+
+/** place is where a slider stands for a value. @param {Field} field with a slider @param {number} value */
+export function place(field, value) {
+  const [from, to] = field.slider ?? [1, 1];
+  return Math.log10(Math.min(to, Math.max(from, value)));
+}
+
+/**
+ * mend says what to do about a value that does not fit, of which check said why, and what applies until it does.
+ * @param {string} why
+ * @param {Value | undefined} value that applies
+ */
+export function mend(why, value) {
+  const show = typeof value === "number" ? (Math.abs(value) > 9999 ? value.toString().replace(/\B(?=(\d{3})+$)/g, ",") : String(value)) : "";
+  const rest = show ? `: until then it is ${show}.` : ": until then the last one that fits applies.";
+  return `${why.replace(/^want /, "Enter ")}${rest}`;
+}

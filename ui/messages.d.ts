@@ -239,6 +239,10 @@ export interface Failure {
    * The configuration's key that is wrong, or empty.
    */
   key: string;
+  /**
+   * Of a message that names several keys, all of them.
+   */
+  keys?: string[];
   step: Count;
   /**
    * The step of the checkpoint that is kept, or -1.

@@ -91,7 +91,7 @@ export function createFailure(app, rail) {
           void app.start();
         }) : null,
         f.code === "locked" && run ? act("try-again", "Try again", () => void app.open(run), true) : null,
-        f.code === "config" && app.settings.has(f.key) ? act("to-setting", "Show the setting", () => rail.lead(f.key), true) : null,
+        f.code === "config" && app.settings.has(f.key) ? act("to-setting", "Show the setting", () => rail.lead(app.fieldOf(f)), true) : null,
         ["internal", "device", "shader", "lost"].includes(f.code) || app.phase === "broken" ? act("restart-worker", "Restart the worker", () => void app.restartWorker(), app.phase === "broken") : null,
         act("copy-details", "Copy details", () => void copy(details)),
       ),

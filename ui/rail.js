@@ -1,7 +1,7 @@
 // @ts-check
 // The settings as a form: presets, groups, the size of what they make, and a number's keys.
 
-import { BY_KEY, GROUPS, NUMERICS, PRESETS, TASKS, WRITING, isSound, nudge, parse, print } from "./fields.js";
+import { BY_KEY, GROUPS, NUMERICS, PRESETS, TASKS, WRITING, isSound, mend, nudge, parse, place, print, slid, slide } from "./fields.js";
 import { same } from "./settings.js";
 import { $, button, help, h, icon, input, prefs, put } from "./dom.js";
 import { about, bytes, count, parameters, value as show } from "./format.js";
@@ -10,7 +10,7 @@ import { about, bytes, count, parameters, value as show } from "./format.js";
  * @typedef {import("./app.js").App} App
  * @typedef {import("./fields.js").Field} Field
  * @typedef {import("./fields.js").Value} Value
- * @typedef {{ field: Field, row: HTMLElement, refresh(): void, invalid(): string }} Row
+ * @typedef {{ field: Field, row: HTMLElement, refresh(): void, invalid(): string, value(): Value | undefined }} Row
  */
 
 /** Groups that are open until the person closes them. */
@@ -88,8 +88,9 @@ export function createRail(app) {
   const described = () => {
     const d = app.description;
     const p = app.problem ?? d?.problem ?? null;
-    for (const [key, r] of rows) problem(r, p?.key === key ? p.message : "");
-    const atField = p !== null && (rows.get(p.key)?.row.checkVisibility() ?? false); // not in a closed group
+    const at = p ? app.fieldOf(p) : "";
+    for (const [key, r] of rows) problem(r, at === key ? (p?.message ?? "") : "");
+    const atField = p !== null && (rows.get(at)?.row.checkVisibility() ?? false); // not in a closed group
     $("size-problem").hidden = p === null || atField;
     put($("size-problem"), p === null || atField ? "" : p.message);
     if (atField) $("size-problem").hidden = true;
@@ -160,7 +161,7 @@ function lead(row) {
 
 /** @param {Row} r @param {string} message the trainer's, or "" */
 function problem(r, message) {
-  const mine = r.invalid();
+  const mine = r.invalid() && mend(r.invalid(), r.value());
   const p = /** @type {HTMLElement} */ (r.row.querySelector(".problem"));
   const control = /** @type {HTMLElement} */ (r.row.querySelector("[data-value]"));
   const text = mine || message.replace(/^(model|train|data|sample): /, "");
@@ -181,13 +182,21 @@ function createRow(app, field) {
   const id = `f-${key.replaceAll(".", "-")}`;
   const problemId = `${id}-problem`;
   const initial = app.settings.initial(key);
-  let invalid = ""; // what is wrong with what stands in the control
+  let invalid = ""; // what is wrong with what stands in the control; the setting is then as it was
+  /** The setting while something invalid stands in the control. @type {Value | undefined} */
+  let still;
 
-  const settle = (/** @type {unknown} */ v) => {
-    invalid = app.settings.set(key, v);
+  const refuse = (/** @type {string} */ why) => {
+    invalid = why;
+    still = app.settings.get(key);
     told();
+    row.refresh();
   };
-  const told = () => problem(row, app.problem?.key === key ? app.problem.message : "");
+  const settle = (/** @type {unknown} */ v) => refuse(app.settings.set(key, v));
+  const told = () => {
+    const p = app.problem ?? app.description?.problem ?? null;
+    problem(row, p && app.fieldOf(p) === key ? p.message : "");
+  };
 
   const common = { id, "data-value": key, "aria-describedby": problemId };
   /** @type {HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement} */
@@ -208,10 +217,8 @@ function createRow(app, field) {
       ...common, type: "text", class: "number", inputMode: kind === "int" ? "numeric" : "decimal", spellcheck: false,
       oninput: () => {
         const got = parse(field, control.value);
-        if (got.value === undefined) {
-          invalid = got.error;
-          told();
-        } else settle(got.value);
+        if (got.value === undefined) refuse(got.error);
+        else settle(got.value);
       },
       // Later: what goes away here moves what a click below was meant for.
       onblur: () => setTimeout(() => document.activeElement === control || refresh(true), 200),
@@ -226,11 +233,20 @@ function createRow(app, field) {
     });
     if (field.slider) {
       const [from, to] = field.slider.map(Math.log10);
+      const now = () => Number(app.settings.get(key));
+      const move = (/** @type {number} */ v) => {
+        settle(v);
+        refresh(true);
+      };
       slider = h("input", {
         type: "range", class: "slider", min: String(from), max: String(to), step: "0.02", "aria-label": `${field.label}, slider`,
-        oninput: () => {
-          settle(Number((10 ** Number(/** @type {HTMLInputElement} */ (slider).value)).toPrecision(2)));
-          refresh(true);
+        oninput: () => move(slid(field, Number(/** @type {HTMLInputElement} */ (slider).value), now())),
+        // Of the browser's own steps many fall on the value that there is.
+        onkeydown: (/** @type {KeyboardEvent} */ e) => {
+          const to = e.ctrlKey || e.metaKey || e.altKey ? undefined : slide(field, now(), e.key);
+          if (to === undefined) return;
+          e.preventDefault();
+          move(to);
         },
       });
     }
@@ -239,6 +255,7 @@ function createRow(app, field) {
   const reset = h("button", { type: "button", class: "reset", "aria-label": `Reset ${field.label} to ${show(initial)}`, title: `Back to ${show(initial)}`, onclick: () => {
     invalid = "";
     app.settings.reset(key);
+    told();
     refresh(true);
     control.focus();
   } }, icon("undo"));
@@ -260,17 +277,19 @@ function createRow(app, field) {
     node.classList.toggle("differs", differs);
     reset.hidden = !differs && invalid === "";
     if (slider && typeof v === "number") {
-      slider.value = String(Math.log10(Math.max(v, field.slider?.[0] ?? v)));
+      slider.value = String(place(field, v));
       slider.setAttribute("aria-valuetext", String(v));
+    }
+    // What does not fit stays to be seen, and mended, unless the setting has since come from elsewhere.
+    if (invalid !== "") {
+      if (same(still, v)) return;
+      invalid = "";
+      told();
     }
     // What the person types stays as it is.
     if (document.activeElement === control && !force && kind !== "switch" && kind !== "choice") {
-      if (numeric && invalid === "" && parse(field, control.value).value !== v) control.value = print(/** @type {Value} */ (v));
+      if (numeric && parse(field, control.value).value !== v) control.value = print(/** @type {Value} */ (v));
       return;
-    }
-    if (force && invalid !== "" && document.activeElement !== control) {
-      invalid = ""; // left without a value: the setting is what it was
-      told();
     }
     if (control instanceof HTMLInputElement && kind === "switch") control.checked = v === true;
     else if (kind === "lines" && Array.isArray(v)) control.value = v.join("\n");
@@ -278,7 +297,7 @@ function createRow(app, field) {
     else if (v !== undefined) control.value = print(v);
   };
   /** @type {Row} */
-  const row = { field, row: node, refresh: () => refresh(), invalid: () => invalid };
+  const row = { field, row: node, refresh: () => refresh(), invalid: () => invalid, value: () => app.settings.get(key) };
   return row;
 }
 

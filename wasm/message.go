@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -71,11 +72,12 @@ const (
 
 // failure is an error as the page is told it.
 type failure struct {
-	Code       string `json:"code"`
-	Message    string `json:"message"`
-	Key        string `json:"key"`
-	Step       int    `json:"step"`
-	Checkpoint int    `json:"checkpoint"` // the step of the one that is kept; -1: none
+	Code       string   `json:"code"`
+	Message    string   `json:"message"`
+	Key        string   `json:"key"`
+	Keys       []string `json:"keys,omitempty"` // all that the message names, where it names several
+	Step       int      `json:"step"`
+	Checkpoint int      `json:"checkpoint"` // the step of the one that is kept; -1: none
 
 	Origin []train.Detail `json:"origin,omitempty"` // of the first value that is not finite
 	Cause  string         `json:"cause,omitempty"`  // what that blames
@@ -152,29 +154,33 @@ func asFailure(err error) *failure {
 		g.Code = codeStorage
 	}
 	if g.Key == "" && g.Code == codeConfig {
-		g.Key = keyIn(g.Message)
+		if g.Keys = keysIn(g.Message); len(g.Keys) > 0 {
+			g.Key = g.Keys[0]
+		}
 	}
 	return &g
 }
 
-// keyIn finds the configuration's key that a message names, whole or, of the model's keys, without its table.
-func keyIn(message string) string {
-	said := map[string]bool{}
+// keysIn finds the configuration's keys that a message names, in its order: whole or, of the model's keys, without their
+// table; and the one that it begins with.
+func keysIn(message string) (keys []string) {
+	known := map[string]string{}
+	for _, v := range train.Values(train.Default()) {
+		table, name, _ := strings.Cut(v.Key, ".")
+		known[v.Key] = v.Key
+		if _, there := known[name]; strings.Contains(name, "_") && !there {
+			known[name] = v.Key
+		}
+		if strings.HasPrefix(message, table+": "+name+" ") {
+			keys = append(keys, v.Key)
+		}
+	}
 	for _, w := range strings.FieldsFunc(message, func(r rune) bool { return r != '_' && r != '.' && (r < 'a' || r > 'z') && (r < '0' || r > '9') }) {
-		said[strings.Trim(w, ".")] = true
-	}
-	values := train.Values(train.Default())
-	for _, v := range values {
-		if said[v.Key] {
-			return v.Key
+		if k := known[strings.Trim(w, ".")]; k != "" && !slices.Contains(keys, k) {
+			keys = append(keys, k)
 		}
 	}
-	for _, v := range values {
-		if _, name, _ := strings.Cut(v.Key, "."); strings.Contains(name, "_") && said[name] {
-			return v.Key
-		}
-	}
-	return ""
+	return keys
 }
 
 // decode reads the parameters of a request, strictly.
