@@ -186,19 +186,29 @@ function createRow(app, field) {
   /** The setting while something invalid stands in the control. @type {Value | undefined} */
   let still;
 
+  /** The setting when the person came to the control: on the way to 99 there is a 9. @type {Value | undefined} */
+  let before;
+
   const refuse = (/** @type {string} */ why) => {
     invalid = why;
-    still = app.settings.get(key);
+    still = before ?? app.settings.get(key);
+    app.settings.set(key, still);
     told();
     row.refresh();
   };
-  const settle = (/** @type {unknown} */ v) => refuse(app.settings.set(key, v));
+  const settle = (/** @type {unknown} */ v) => {
+    const why = app.settings.set(key, v);
+    if (why) return refuse(why);
+    invalid = "";
+    told();
+    row.refresh();
+  };
   const told = () => {
     const p = app.problem ?? app.description?.problem ?? null;
     problem(row, p && app.fieldOf(p) === key ? p.message : "");
   };
 
-  const common = { id, "data-value": key, "aria-describedby": problemId };
+  const common = { id, "data-value": key, "aria-describedby": problemId, onfocus: () => (before = app.settings.get(key)) };
   /** @type {HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement} */
   let control;
   /** @type {HTMLInputElement | null} */
@@ -235,6 +245,7 @@ function createRow(app, field) {
       const [from, to] = field.slider.map(Math.log10);
       const now = () => Number(app.settings.get(key));
       const move = (/** @type {number} */ v) => {
+        before = undefined;
         settle(v);
         refresh(true);
       };
