@@ -114,6 +114,70 @@ func TestExportReplaces(t *testing.T) {
 	}
 }
 
+// A folder that is there stays the same one: it may be a mount point, or somebody else's to write to.
+func TestExportKeepsFolder(t *testing.T) {
+	s, dir := small(t), filepath.Join(t.TempDir(), "site")
+	if err := errors.Join(os.Mkdir(dir, 0o750), os.Mkdir(filepath.Join(dir, "lost+found"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.Stat(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := s.Export(context.Background(), dir); err != nil {
+			t.Fatal(err)
+		}
+		now, err := os.Stat(dir)
+		if err != nil || !os.SameFile(before, now) || now.Mode() != before.Mode() {
+			t.Errorf("the folder is another one: %v, %v", now.Mode(), err)
+		}
+		if got := tree(t, dir); got[index] == "" {
+			t.Error("no page")
+		}
+	}
+}
+
+// What a kill leaves at any moment is an export, which serves the old page or the new one and is replaced by the next.
+func TestExportKilled(t *testing.T) {
+	older, newer := small(t), small(t)
+	if err := errors.Join(older.add("assets/old-1.js", []byte("old")), newer.add("assets/new-1.js", []byte("new"))); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "site")
+	if err := older.Export(context.Background(), dir); err != nil {
+		t.Fatal(err)
+	}
+	// Killed while it wrote.
+	if err := os.MkdirAll(filepath.Join(dir, staging+"123", "assets"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	// Failed, as killed, while it moved: a file cannot take the place of a folder.
+	if err := os.MkdirAll(filepath.Join(dir, "assets", "new-1.js"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := newer.Export(context.Background(), dir); err == nil {
+		t.Fatal("no error")
+	}
+	if got := tree(t, dir); got["assets/old-1.js"] != "old" || got[index] == "" {
+		t.Errorf("the old page lacks something: %q", slices.Sorted(maps.Keys(got)))
+	}
+	if err := os.Remove(filepath.Join(dir, "assets", "new-1.js")); err != nil {
+		t.Fatal(err)
+	}
+	if err := newer.Export(context.Background(), dir); err != nil {
+		t.Fatal(err)
+	}
+	got := tree(t, dir)
+	_, old := got["assets/old-1.js"]
+	if names, err := readMarker(os.DirFS(dir)); err != nil || old || got["assets/new-1.js"] != "new" || len(names) != len(got)-1 {
+		t.Errorf("%v, %q", err, slices.Sorted(maps.Keys(got)))
+	}
+	if es, err := filepath.Glob(filepath.Join(dir, staging+"*")); err != nil || len(es) > 0 {
+		t.Errorf("left %q, %v", es, err)
+	}
+}
+
 func TestExportRefuses(t *testing.T) {
 	s := small(t)
 	dir := t.TempDir()
