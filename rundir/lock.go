@@ -17,7 +17,7 @@ var ErrMoved = errors.New("the folder was moved away or removed while the run tr
 
 // lockPatience is how long Acquire waits for a process that was killed and is still ending, and for others that only ask
 // whether the folder is locked. Nothing that goes well takes so long: who waits in vain finds a run that trains.
-const lockPatience = 10 * time.Second
+var lockPatience = 10 * time.Second
 
 // Lock keeps other processes' runs out of a folder until it is closed or the process ends, however it ends. It leaves no
 // file. A file system that knows no locks is no error.

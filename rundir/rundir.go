@@ -272,6 +272,7 @@ func Resume(dir string) (*Folder, error) {
 		f.files, err = readFiles(dir)
 		if errors.Is(err, errManifest) { // the run itself says what it is: what it wrote is found as without a manifest
 			f.files, err = foundFiles(dir)
+			f.files.names[ManifestFile] = true
 		}
 	}
 	if err != nil {

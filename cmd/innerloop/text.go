@@ -31,6 +31,14 @@ func shown(name string) string {
 	return strconv.QuoteToGraphic(name)
 }
 
+// named is a name alone on a line: as it is for programs that read it, as it is shown on a terminal.
+func (a *app) named(name string) string {
+	if a.tty != nil {
+		return shown(name)
+	}
+	return name
+}
+
 // resumeCommand is the command, for a shell, that goes on with the run in a folder.
 func resumeCommand(dir string) string {
 	if strings.HasPrefix(dir, "-") || dir == "auto" { // not an option, nor a word of its own

@@ -333,7 +333,7 @@ func (a *app) trainIn(c *cobra.Command, f trainFlags, cfg train.Config, from *tr
 		return err
 	}
 	if f.quiet {
-		a.out.printf("%s\n", f.out)
+		a.out.printf("%s\n", a.named(f.out))
 		return nil
 	}
 	r.summary()
