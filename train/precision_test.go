@@ -147,6 +147,8 @@ func TestHalfOverflow(t *testing.T) {
 			case c.Train.Precision == "f32":
 			case bad == nil || bad.Origin == nil || bad.Origin.Operation != "matmul_nt_f16_out" || !strings.HasPrefix(bad.Origin.Tensor, "layers.0.linear#") || math.Abs(float64(bad.Origin.Value)) != math.Inf(1):
 				t.Errorf("got %v, want an infinity of matmul_nt_f16_out", bad)
+			case bad.Cause() != "half" || !strings.Contains(bad.Error(), "set train.precision=f32") || strings.Contains(bad.Error(), "train.lr"):
+				t.Errorf("cause %s, advice: %v; want float32, in which it is finite", bad.Cause(), bad)
 			}
 		}
 	})

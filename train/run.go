@@ -279,7 +279,7 @@ func (r *Run) advance() error {
 		return err
 	}
 	if o := r.badInput(); o != nil {
-		return &NonFiniteError{Step: o.Step, Loss: math.NaN(), GradNorm: math.NaN(), Origin: o}
+		return &NonFiniteError{Step: o.Step, Loss: math.NaN(), GradNorm: math.NaN(), Origin: o, Fault: r.Config.Train.Fault}
 	}
 	if err := r.ex.Upload(r.train.Inputs); err != nil {
 		return err
@@ -316,7 +316,7 @@ func (r *Run) flush(o Observer) error {
 		row := (s.Step - 1) % r.Config.Train.LogEvery
 		s.Loss, s.GradNorm = float64(r.ring[2*row]), float64(r.ring[2*row+1])
 		if !finite(s.Loss) || !finite(s.GradNorm) {
-			bad = &NonFiniteError{Step: s.Step, Loss: s.Loss, GradNorm: s.GradNorm}
+			bad = &NonFiniteError{Step: s.Step, Loss: s.Loss, GradNorm: s.GradNorm, Fault: r.Config.Train.Fault}
 			r.pending = r.pending[:i]
 			r.step = bad.Step - 1
 			if err := r.train.Rewind(r.ex); err != nil {

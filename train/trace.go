@@ -3,6 +3,7 @@ package train
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +20,7 @@ type Origin struct {
 	Parameter bool // a parameter was not finite when the step began
 	Loaded    bool // and it was so from the start: no step has been made since the weights were initialised or loaded
 	Given     bool // something else that the step began with was not: an input, carried memory, a table
+	Half      bool // it is an infinity of 16 bits, which end at prog.MaxHalf: of 32 it may be none
 
 	Operation string // the kernel that wrote the value or, where it was there before, the first that reads it
 	Call      string // the operation with its constants
@@ -101,7 +103,8 @@ type Detail struct {
 }
 
 // Cause says what an Origin blames: "loaded", a parameter that was not finite from the start; "parameter", one that was not
-// before the step; "given", something else that the step began with; "operation", one of the step's own.
+// before the step; "given", something else that the step began with; "half", a value that is too large for 16 bits;
+// "operation", one of the step's own.
 func (o *Origin) Cause() string {
 	switch {
 	case o.Loaded:
@@ -110,6 +113,8 @@ func (o *Origin) Cause() string {
 		return "parameter"
 	case o.Given:
 		return "given"
+	case o.Half:
+		return "half"
 	}
 	return "operation"
 }
@@ -305,6 +310,7 @@ func (r *Run) trace() (_ *Origin, err error) {
 		o.Inputs = append(o.Inputs, r.input(v))
 	}
 	if !bad.Input {
+		o.Half = bad.Tensor.DType() == prog.F16 && math.IsInf(o.Value, 0)
 		return o, nil
 	}
 	o.Parameter = bad.Tensor.Arena() == r.Model.Arena
@@ -333,6 +339,23 @@ type NonFiniteError struct {
 	Loss, GradNorm float64 // NaN where the step was not begun, for an input that is not finite
 	Origin         *Origin // where it comes from; nil: that could not be found out
 	Trace          error   // why not
+	Fault          string  // that the model has been given
+}
+
+// Cause says what is to blame: what the Origin does, unless a known fault is in the layer, "fault", or the step was finite
+// when it was executed again, "device". It is empty where nothing is known.
+func (e *NonFiniteError) Cause() string {
+	cause := ""
+	switch {
+	case e.Origin != nil:
+		cause = e.Origin.Cause()
+	case errors.Is(e.Trace, errFinite):
+		return "device"
+	}
+	if e.Fault != "" && (cause == "" || cause == "half" || cause == "operation") {
+		return "fault"
+	}
+	return cause
 }
 
 // Error implements error.
@@ -351,11 +374,17 @@ func (e *NonFiniteError) Error() string {
 	case e.Trace != nil:
 		s += fmt.Sprintf(". Its origin was not found: %v", e.Trace)
 	}
-	switch {
-	case o != nil && o.Loaded:
+	switch e.Cause() {
+	case "loaded":
 		return s + ". It was so before the run's first step, as it was initialised or loaded: begin with weights that are finite, such as another checkpoint, and check what wrote these"
-	case o != nil && o.Parameter:
+	case "parameter":
 		return s + ". Go on from weights that are finite, such as an earlier checkpoint"
+	case "fault":
+		return s + ". The fault " + e.Fault + " is in the layer, and no learning rate makes up for it: take it out, train.fault"
+	case "half":
+		return s + fmt.Sprintf(". It is too large for 16 bits, which end at %d: set train.precision=f32, in which the run goes on from the same checkpoint", prog.MaxHalf)
+	case "device":
+		return s + ". Test the device with innerloop doctor, or choose another with --device"
 	}
 	return s + ". Try a lower train.lr or model.ttt_base_lr, or a longer warm-up"
 }

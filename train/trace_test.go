@@ -238,7 +238,7 @@ func TestTrace(t *testing.T) {
 				if c.want.Step == 0 {
 					c.want.Step = 3
 				}
-				got := Origin{o.Step, o.Micro, o.Layer, o.Backward, o.Parameter, o.Loaded, o.Given, o.Operation, "", o.Tensor, nil, o.Index, 0, o.NonFinite, nil}
+				got := Origin{o.Step, o.Micro, o.Layer, o.Backward, o.Parameter, o.Loaded, o.Given, o.Half, o.Operation, "", o.Tensor, nil, o.Index, 0, o.NonFinite, nil}
 				w := c.want
 				if w.Index == nil {
 					got.Index, got.NonFinite = nil, 0

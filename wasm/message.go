@@ -141,8 +141,9 @@ func asFailure(err error) *failure {
 	switch {
 	case errors.As(err, &bad):
 		g.Code, g.Step = codeNonFinite, bad.Step
+		g.Cause = bad.Cause()
 		if bad.Origin != nil {
-			g.Origin, g.Cause = bad.Origin.List(), bad.Origin.Cause()
+			g.Origin = bad.Origin.List()
 		}
 	case errors.Is(err, gpu.ErrLost):
 		g.Code = codeLost
