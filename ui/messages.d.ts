@@ -256,9 +256,9 @@ export interface Failure {
     text: string;
   }[];
   /**
-   * What the origin blames. loaded: a parameter that was not finite from the start, as it was initialised or loaded. parameter: one that was not before the step. given: something else that the step began with. operation: one of the step's own.
+   * What is to blame. loaded: a parameter that was not finite from the start, as it was initialised or loaded. parameter: one that was not before the step. given: something else that the step began with. half: a value that is too large for 16 bits. operation: one of the step's own. fault: a known fault is in the layer. device: executed again, the step was finite.
    */
-  cause?: "loaded" | "parameter" | "given" | "operation";
+  cause?: "loaded" | "parameter" | "given" | "half" | "operation" | "fault" | "device";
 }
 export interface RunResult {
   run: Run;

@@ -32,17 +32,28 @@ const BLAMED = new Map(Object.entries({
   "loaded": { what: "A weight was no number from the start", advice: "It was so before the run's first step: it came with the checkpoint or the files that the run began with, or with the start values. No learning rate mends that. Begin with another checkpoint, or anew with random weights, and check what wrote that one." },
   "parameter": { what: "The numbers ran away", advice: "It was so before this step, though it was finite when the run began: an update since then made it so, usually because the steps were too large. Go on from a checkpoint, with half the learning rate if it happens again." },
   "given": { what: "The step was given what is no number", advice: "It is named below. If that is a setting, change it on the left; if it is the memory that rows carry on, lower the inner learning rate." },
+  "half": { what: "A value is too large for 16 bits", advice: "16-bit floats end at 65,504. In 32 bits the run goes on from the same checkpoint: no learning rate is needed for that." },
+  "fault": { what: "The fault that was put in made the numbers run away", advice: "No learning rate makes up for it. Take it out; the Numerics tab's diagnosis tells what it does." },
+  "device": { what: "The device computes differently from time to time", advice: "Executed again, the same step was finite: no setting is to blame. Go on from the last checkpoint; if it comes again, try another browser, driver or device." },
 }));
 
+/** What is changed where that mends it, and the run goes on. @type {Map<string, { key: string, value: string, label: string }>} */
+const MENDS = new Map([
+  ["half", { key: "train.precision", value: "f32", label: "Go on in 32 bits" }],
+  ["fault", { key: "train.fault", value: "", label: "Take the fault out and go on" }],
+]);
+
 /**
- * meaning is what a failure means and what helps, and whether a lower learning rate or the last checkpoint do.
+ * meaning is what a failure means and what helps, and whether a lower learning rate, another setting or the last checkpoint
+ * do.
  * @param {Pick<Failure, "code" | "checkpoint" | "cause">} f
- * @returns {Kind & { halve: boolean, goOn: boolean }}
+ * @returns {Kind & { halve: boolean, mend: { key: string, value: string, label: string } | undefined, goOn: boolean }}
  */
 export function meaning({ code, checkpoint, cause }) {
   const numbers = code === "non-finite";
   const kind = (numbers ? BLAMED.get(cause ?? "") : undefined) ?? KINDS.get(code) ?? { what: "Training stopped", advice: "" };
-  return { ...kind, halve: numbers && cause !== "loaded" && cause !== "given", goOn: checkpoint >= 0 && cause !== "loaded" };
+  const steps = !cause || cause === "operation" || cause === "parameter";
+  return { ...kind, halve: numbers && steps, mend: numbers && checkpoint >= 0 ? MENDS.get(cause ?? "") : undefined, goOn: checkpoint >= 0 && cause !== "loaded" };
 }
 
 /**
@@ -83,9 +94,10 @@ export function createFailure(app, rail) {
         waiting ? act("give-text", "Choose the text…", () => input("text-file").click(), true) : null,
         waiting && text ? act("other-text", "Go on with this text anyway", () => void app.open(run, { text, otherText: true })) : null,
         kind.halve ? act("halve-lr", "Halve the learning rate and go on", () => void halve(app, goOn), true) : null,
+        kind.mend ? act("mend", kind.mend.label, () => void change(app, kind.mend?.key ?? "", kind.mend?.value ?? "", goOn), true) : null,
         f.cause === "loaded" ? act("other-checkpoint", "Choose another checkpoint…", () => input("upload-files").click(), true) : null,
         f.cause === "loaded" ? act("start-anew", "Start anew with random weights", () => void app.start()) : null,
-        !waiting && kind.goOn && run && app.phase !== "broken" ? act("go-on", `Go on from step ${count(f.checkpoint)}`, goOn, !kind.halve) : null,
+        !waiting && kind.goOn && run && app.phase !== "broken" ? act("go-on", `Go on from step ${count(f.checkpoint)}`, goOn, !kind.halve && !kind.mend) : null,
         f.code === "memory" && Number(app.settings.get("train.batch_size")) > 1 ? act("halve-batch", "Halve the sequences and start anew", () => {
           app.settings.set("train.batch_size", Math.max(1, Math.floor(Number(app.settings.get("train.batch_size")) / 2)));
           void app.start();
@@ -107,15 +119,20 @@ function origin(lines) {
 }
 
 /** @param {App} app @param {() => void} goOn */
-async function halve(app, goOn) {
-  const lr = Number(app.run?.config["train.lr"] ?? app.settings.get("train.lr")) / 2;
+const halve = (app, goOn) => change(app, "train.lr", Number(app.run?.config["train.lr"] ?? app.settings.get("train.lr")) / 2, goOn, "The learning rate could not be changed");
+
+/**
+ * change gives a setting of the failed run another value and goes on.
+ * @param {App} app @param {string} key @param {string | number} value @param {() => void} goOn @param {string} [failed]
+ */
+async function change(app, key, value, goOn, failed = "The setting could not be changed") {
   try {
-    await app.client.request("set", { key: "train.lr", value: lr });
-    if (app.run) app.run.config["train.lr"] = lr;
-    app.settings.set("train.lr", lr);
+    await app.client.request("set", { key, value });
+    if (app.run) app.run.config[key] = value;
+    app.settings.set(key, value);
     goOn();
   } catch (e) {
-    app.notify({ id: "halve", tone: "error", title: "The learning rate could not be changed", text: String(/** @type {any} */ (e)?.message ?? e) });
+    app.notify({ id: "halve", tone: "error", title: failed, text: String(/** @type {any} */ (e)?.message ?? e) });
   }
 }
 

@@ -68,7 +68,9 @@ func (p *page) Post(message any, columns map[string][]float64) {
 	for name, c := range columns {
 		list := make([]any, len(c))
 		for i, v := range c {
-			list[i] = v
+			if list[i] = v; math.IsNaN(v) || math.IsInf(v, 0) { // a column may have it, JSON has no word for it
+				list[i] = math.MaxFloat64
+			}
 		}
 		for _, in := range []string{"result", "data"} {
 			if o, ok := m[in].(map[string]any); ok {

@@ -38,6 +38,19 @@ test("a weight that was no number from the start is none of the learning rate's"
   }
 });
 
+test("what is too large for 16 bits, a fault, and a device are none of the learning rate's", () => {
+  const half = of({ cause: "half" });
+  assert.match(half.advice, /In 32 bits the run goes on/);
+  assert.deepEqual([half.halve, half.goOn, half.mend?.key, half.mend?.value], [false, true, "train.precision", "f32"]);
+  const fault = of({ cause: "fault" });
+  assert.match(fault.advice, /Take it out/);
+  assert.deepEqual([fault.halve, fault.mend?.key, fault.mend?.value], [false, "train.fault", ""]);
+  assert.equal(of({ cause: "half", checkpoint: -1 }).mend, undefined); // nothing to go on from
+  const device = of({ cause: "device" });
+  assert.deepEqual([device.halve, device.goOn, device.mend], [false, true, undefined]);
+  for (const m of [half, fault, device]) assert.doesNotMatch(m.advice, /halve|too large\. /i);
+});
+
 test("a weight that became no number, and what a step was given, are told from both", () => {
   const became = of({ cause: "parameter" });
   assert.match(became.advice, /an update since then/);
