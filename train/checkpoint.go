@@ -404,6 +404,15 @@ func (r *Run) Restore(c Checkpoint) error {
 	return nil
 }
 
+// LatestStep is the step of the newest checkpoint of a run's folder, whole or not; -1: there is none.
+func LatestStep(dir string) int {
+	all, err := listCheckpoints(dir)
+	if err != nil || len(all) == 0 {
+		return -1
+	}
+	return all[0].Step
+}
+
 // listCheckpoints lists a run's checkpoints, newest first, whole or not.
 func listCheckpoints(dir string) ([]Checkpoint, error) {
 	es, err := os.ReadDir(filepath.Join(dir, CheckpointsDir))

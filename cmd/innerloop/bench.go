@@ -2,14 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"os/signal"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -300,18 +296,6 @@ func (a *app) benchAll(ctx context.Context, c *cobra.Command, f *benchFlags) err
 		return printJSON(a, map[string]any{"reports": reports})
 	}
 	return nil
-}
-
-// untilSignal calls fn with a context that the first signal ends; the second one ends the program.
-func untilSignal(fn func(ctx context.Context) error) error {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop)
-	err := fn(ctx)
-	if err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		return failf(exitInterrupted, "bench: interrupted")
-	}
-	return err
 }
 
 // printBench prints a report for people.

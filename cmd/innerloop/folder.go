@@ -27,6 +27,10 @@ type folder struct {
 	step    int              // that the run goes on after
 	events  *train.EventFile // nil: nothing was recorded yet
 	norms   *train.NormLog
+	past    train.Past    // what the metrics say of an earlier part of the run
+	gone    []string      // the files of an earlier run that this one took the place of
+	ending  *train.Ending // what the folder is going to say of how the run ended; nil: it has not begun
+	reached func() int    // the step that it is at
 }
 
 // newName is a folder for a run without --out: runs/book-20060102-150405, the time being t's.
@@ -51,18 +55,17 @@ func folderError(option, dir string, err error) error {
 	return fail(exitOutput, err)
 }
 
-// createFolder makes a place the folder of a run that is about to start. What it returns beside are the files of an earlier
-// run that it removed. On an error it leaves what was there before.
-func createFolder(p *rundir.Place, dir string, c train.Config) (_ *folder, gone []string, err error) {
+// createFolder makes a place the folder of a run that is about to start. On an error it leaves what was there before.
+func createFolder(p *rundir.Place, dir string, c train.Config) (*folder, error) {
 	at, gone, err := p.Begin(c)
 	if err != nil {
-		return nil, nil, folderError("--out ", dir, err)
+		return nil, folderError("--out ", dir, err)
 	}
-	f := &folder{Folder: at, dir: at.Dir}
-	if _, err := f.open(0); err != nil {
-		return nil, nil, errors.Join(err, f.close())
+	f := &folder{Folder: at, dir: at.Dir, gone: gone}
+	if err := f.open(0); err != nil {
+		return nil, errors.Join(f.close(err), f.unlock())
 	}
-	return f, gone, nil
+	return f, nil
 }
 
 // resumeFolder opens the folder of a run that goes on.
@@ -75,38 +78,35 @@ func resumeFolder(dir string) (*folder, error) {
 }
 
 // open opens the metrics of a run that goes on after a step; 0 is a new one.
-func (f *folder) open(after int) (train.Past, error) {
-	l, p, err := train.OpenLog(f.dir, after)
-	if err != nil {
-		return p, failf(exitOutput, "%s: %w", filepath.Join(f.dir, metricsFile), cause(err))
+func (f *folder) open(after int) (err error) {
+	if f.metrics, f.past, err = train.OpenLog(f.dir, after); err != nil {
+		return failf(exitOutput, "%s: %w", filepath.Join(f.dir, metricsFile), cause(err))
 	}
-	f.metrics = l
 	if !f.Owns(train.NormsFile) { // the run logs no normalisers; a file of that name is somebody else's
-		return p, nil
+		return nil
 	}
 	if f.norms, err = train.OpenNorms(f.dir, after); err != nil {
-		return p, failf(exitOutput, "%s: %w", filepath.Join(f.dir, train.NormsFile), cause(err))
+		return failf(exitOutput, "%s: %w", filepath.Join(f.dir, train.NormsFile), cause(err))
 	}
-	return p, nil
+	return nil
 }
 
 // resume opens the files of a run that goes on after step with configuration c: its metrics lose the lines of
 // later steps, and what is half a line.
-func (f *folder) resume(c train.Config, step int) (train.Past, error) {
+func (f *folder) resume(c train.Config, step int) error {
 	f.step = step
 	if err := f.GoOn(c); err != nil {
-		return train.Past{}, folderError("", f.dir, err)
+		return folderError("", f.dir, err)
 	}
-	p, err := f.open(step)
-	if err != nil {
-		return p, err
+	if err := f.open(step); err != nil {
+		return err
 	}
 	if old, err := train.LoadRun(f.dir); err != nil || len(train.Diff(old, c)) > 0 {
 		if err := train.SaveConfig(f.dir, c); err != nil {
-			return p, fail(exitOutput, err)
+			return fail(exitOutput, err)
 		}
 	}
-	return p, nil
+	return nil
 }
 
 // written gives the error of writing metrics its place, and writes the events.
@@ -156,8 +156,9 @@ func (f *folder) logNorms(step int, list []model.NormStats, headDim int, fault m
 	return nil
 }
 
-// close closes the files; what flush could not write, it leaves.
-func (f *folder) close() error {
+// close closes the files of a run that ended with err, and says in the folder how it ended; what flush could not write, it
+// leaves. It returns err with what failed here.
+func (f *folder) close(err error) error {
 	var errs []error
 	if f.metrics != nil {
 		errs = append(errs, f.metrics.Close())
@@ -168,7 +169,18 @@ func (f *folder) close() error {
 	if f.events != nil {
 		errs = append(errs, f.events.Close())
 	}
-	if err := errors.Join(append(errs, f.Close())...); err != nil {
+	if failed := errors.Join(errs...); failed != nil {
+		err = errors.Join(err, failf(exitOutput, "%s: %w", f.dir, cause(failed)))
+	}
+	if failed := f.end(err); failed != nil {
+		err = errors.Join(err, failed)
+	}
+	return err
+}
+
+// unlock lets other processes train in the folder.
+func (f *folder) unlock() error {
+	if err := f.Close(); err != nil {
 		return failf(exitOutput, "%s: %w", f.dir, cause(err))
 	}
 	return nil

@@ -17,6 +17,7 @@ import (
 )
 
 func main() {
+	endAtQuit()
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
@@ -32,14 +33,28 @@ type app struct {
 type sink struct {
 	w   io.Writer
 	err error
+	// gone is told, once, that who read the output has gone: then that is no failure, for what is printed is not the
+	// command's work. nil: it is.
+	gone func(err error)
 }
 
 // Write implements io.Writer.
 func (s *sink) Write(b []byte) (int, error) {
 	if s.err == nil {
 		_, s.err = s.w.Write(b)
+		if s.err != nil && s.failure() == nil {
+			s.gone(s.err)
+		}
 	}
 	return len(b), nil
+}
+
+// failure is what kept the output from being written, as an error of the program.
+func (s *sink) failure() error {
+	if s.err == nil || s.gone != nil && readerGone(s.err) {
+		return nil
+	}
+	return failf(exitOutput, "standard output: %w", cause(s.err))
 }
 
 func (s *sink) printf(format string, a ...any) { fmt.Fprintf(s, format, a...) }
@@ -61,8 +76,8 @@ func run(args []string, in io.Reader, out, errs io.Writer) (code int) {
 	root.SetOut(a.out)
 	root.SetErr(errs)
 	err := root.Execute()
-	if err == nil && a.out.err != nil {
-		err = failf(exitOutput, "standard output: %w", cause(a.out.err))
+	if err == nil {
+		err = a.out.failure()
 	}
 	if err != nil {
 		fmt.Fprintf(errs, "innerloop: %s\n", oneLine(err))

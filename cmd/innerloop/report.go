@@ -30,14 +30,15 @@ type report struct {
 	seconds float64     // of training, without validation, in this process
 	speed   float64     // of the last steps, tokens/s
 	saved   int         // the step of the last checkpoint; -1: none
+	unsaved bool        // the last one could not be written
 }
 
-func newReport(a *app, run *train.Run, out *folder, before train.Past, quiet bool) *report {
-	r := &report{app: a, run: run, out: out, quiet: quiet, saved: -1, start: time.Now(), tty: a.tty, eval: before.Eval}
+func newReport(a *app, run *train.Run, out *folder, quiet bool) *report {
+	r := &report{app: a, run: run, out: out, quiet: quiet, saved: -1, start: time.Now(), tty: a.tty, eval: out.past.Eval}
 	t := run.Config.Train
 	if n := run.Step(); n > 0 {
 		r.saved = n
-		r.first = before.Last // its loss, where the metrics have it
+		r.first = out.past.Last // its loss, where the metrics have it
 		r.first.Step, r.first.Tokens = n, int64(n)*int64(t.BatchSize*t.SeqLen*t.MicroBatches)
 		r.last = r.first
 	}
@@ -150,7 +151,7 @@ func (r *report) Save(step int) (err error) {
 	if moved := r.out.Check(); moved != nil { // meanwhile
 		return moved
 	}
-	if err != nil {
+	if r.unsaved = err != nil; r.unsaved {
 		return fail(exitOutput, err)
 	}
 	r.saved = step
@@ -171,6 +172,22 @@ func (r *report) saveBeside(why error) error {
 	return failf(exitOutput, "%w; its checkpoint is in %s: to go on: %s", why, dir, resumeCommand(dir))
 }
 
+// rescue saves the step that a failing run has reached, where that has weights that can be gone on from. It returns what
+// is told of the checkpoints with why it fails.
+func (r *report) rescue() string {
+	step := r.run.Step()
+	if step > 0 && r.saved != step && !r.unsaved {
+		var bad *train.NonFiniteError
+		if err := r.Save(step); err != nil && !errors.As(err, &bad) {
+			return fmt.Sprintf("The checkpoint of step %d could not be written: %s", step, oneLine(err))
+		}
+	}
+	if r.saved < 0 {
+		return "No checkpoint was written yet; the metrics are in " + r.out.dir
+	}
+	return fmt.Sprintf("The checkpoint of step %d is in %s", r.saved, r.out.dir)
+}
+
 // finish ends a run that ended with err, and turns err into what people are told.
 func (r *report) finish(err error) error {
 	r.stopBar()
@@ -188,13 +205,15 @@ func (r *report) end(err error) error {
 	var bad *train.NonFiniteError
 	var f *failure
 	switch {
+	case errors.As(err, &f) && f.code == exitOutput && !r.unsaved: // metrics, say: there may be room for weights
+		return fmt.Errorf("%w. %s", err, r.rescue())
 	case errors.As(err, &f):
 		return err
 	case errors.As(err, &bad):
 		if bad.Origin != nil && !r.quiet {
 			r.app.out.printf("\n%s", bad.Origin.Details())
 		}
-		return diverged(bad, r.saved, r.out.dir)
+		return fmt.Errorf("%w. %s", bad, r.rescue())
 	case err != nil && !errors.Is(err, context.Canceled):
 		return err
 	}

@@ -52,7 +52,7 @@ func endState(t *testing.T, dir string) string {
 			return err
 		}
 		b, err := os.ReadFile(path)
-		if name == metricsFile {
+		if name == metricsFile || name == train.ExitFile {
 			b = times.ReplaceAll(b, nil)
 		}
 		fmt.Fprintf(&s, "%s %x\n", name, sha256.Sum256(b))
@@ -64,7 +64,7 @@ func endState(t *testing.T, dir string) string {
 	return s.String()
 }
 
-var times = regexp.MustCompile(`"(tokens_per_second|val_seconds)":[^,}]*`)
+var times = regexp.MustCompile(`"(tokens_per_second|val_seconds|started|ended)":[^,}]*`)
 
 // TestKill kills runs 200 times at random moments, starts included, and lets them go on: they end as one that nobody
 // killed, file by file, and leave nothing else behind.

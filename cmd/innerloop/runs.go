@@ -31,8 +31,11 @@ type runSummary struct {
 	ValBitsPerByte  *float64          `json:"val_bits_per_byte"`
 	TokensPerSecond float64           `json:"tokens_per_second"` // of training, validation not counted
 	When            time.Time         `json:"when"`              // it was last written to
+	Ended           string            `json:"ended"`             // done, stopped, interrupted, diverged, failed: why; running; killed
+	Exit            *train.Ending     `json:"exit"`              // what its folder says of that; null: nothing
 	Differences     map[string]string `json:"differences"`       // keys of the configuration that are not the same in all runs
 
+	unread error // why Exit is not known
 	config train.Config
 	keys   []string // of Differences, in the configuration's order
 }
@@ -42,9 +45,12 @@ func (a *app) runsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "runs [DIR] [options]",
 		Short: "List the runs in a folder and what differs between them",
-		Long: `List the runs in the folders of DIR, by default ./runs, the oldest first: model, steps made and asked for, the last
-validation, speed. Below are the values of the configuration that are not the same in all of them; for a single run,
+		Long: `List the runs in the folders of DIR, by default ./runs, the oldest first: model, steps made and asked for, how they
+ended, the last validation, speed. Below are the values of the configuration that are not the same in all of them; for a single run,
 those that are not the default. DIR may also be the folder of one run.
+
+A run ended "done", "stopped" (--stop-after), "interrupted", "diverged" or "failed", as its exit.json says, or is
+"running"; one without exit.json that did not make its steps was "killed", or stopped by a version that wrote none; a run of the page is "in the page".
 
 A folder that is no run, or a damaged one, is named on standard error and passed over.`,
 		Example: `  innerloop runs
@@ -93,6 +99,9 @@ func (a *app) runs(dir string, asJSON bool) error {
 			fmt.Fprintf(a.err, "innerloop: passed over: %s\n", oneLine(err))
 			continue
 		}
+		if s.unread != nil {
+			fmt.Fprintf(a.err, "innerloop: %s\n", oneLine(s.unread))
+		}
 		all = append(all, s)
 	}
 	slices.SortStableFunc(all, func(a, b *runSummary) int { return cmp.Or(a.When.Compare(b.When), cmp.Compare(a.Name, b.Name)) })
@@ -104,7 +113,7 @@ func (a *app) runs(dir string, asJSON bool) error {
 		a.out.printf("no runs in %s\n", shown(dir))
 		return nil
 	}
-	rows := [][]string{{"run", "model", "steps", "val nats", "bits/byte", "tokens/s", "when"}}
+	rows := [][]string{{"run", "model", "steps", "ended", "val nats", "bits/byte", "tokens/s", "when"}}
 	for _, s := range all {
 		nats, bits, speed := "-", "-", "-"
 		if s.ValLoss != nil {
@@ -113,7 +122,7 @@ func (a *app) runs(dir string, asJSON bool) error {
 		if s.TokensPerSecond > 0 {
 			speed = count(s.TokensPerSecond)
 		}
-		rows = append(rows, []string{shown(s.Name), s.Model, fmt.Sprintf("%d/%d", s.Step, s.Steps), nats, bits, speed, s.When.Format("2006-01-02 15:04")})
+		rows = append(rows, []string{shown(s.Name), s.Model, fmt.Sprintf("%d/%d", s.Step, s.Steps), short(s.Ended), nats, bits, speed, s.When.Format("2006-01-02 15:04")})
 	}
 	a.out.printf("%s", table(rows))
 	what := "not the default:"
@@ -163,6 +172,7 @@ func summarize(dir string) (*runSummary, error) {
 		s.ValLoss, s.ValBitsPerByte = &p.Eval.Loss, &p.Eval.BitsPerByte
 	}
 	s.TokensPerSecond = math.Round(rate(p.Last.Tokens, p.Seconds))
+	s.Ended, s.Exit, s.unread = endedAs(dir, s.Steps)
 	for _, name := range []string{metricsFile, runConfigFile} {
 		if st, err := os.Stat(filepath.Join(dir, name)); err == nil && s.When.IsZero() {
 			s.When = st.ModTime().Round(time.Second)

@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,13 +33,15 @@ type trainFlags struct {
 	noSample  bool
 	quiet     bool
 	fault     string
-	brought   string // the setting that the fault brings with it
+	brought   string    // the setting that the fault brings with it
+	started   time.Time // of the program
 }
 
-// resumeFlag is a flag that may have a folder: --resume, --resume=DIR.
+// resumeFlag is a flag that may have a folder: --resume, --resume=DIR; or --resume=auto.
 type resumeFlag struct {
-	on  bool
-	dir string
+	on   bool
+	auto bool // go on where there is a run, begin where there is none
+	dir  string
 }
 
 // String implements pflag.Value.
@@ -60,9 +60,18 @@ func (f *resumeFlag) Set(s string) error {
 	case "":
 		return errors.New("empty, want a folder")
 	default:
-		f.on, f.dir = true, s
+		f.name(s)
 	}
 	return nil
+}
+
+// name takes the folder, or auto, that --resume names.
+func (f *resumeFlag) name(s string) {
+	if f.on = true; s == "auto" {
+		f.auto = true
+	} else {
+		f.dir = s
+	}
 }
 
 func (a *app) trainCommand() *cobra.Command {
@@ -99,7 +108,7 @@ unless --config names another: the command that began a run goes on with it once
   innerloop train --data piano.wav --out runs/piano
   innerloop train --set model.hidden_size=256 --set train.lr=1e-3 --device cpu`,
 		Args: func(c *cobra.Command, args []string) error {
-			if f.resume.on && f.resume.dir == "" && len(args) == 1 { // --resume DIR
+			if f.resume.on && f.resume.dir == "" && !f.resume.auto && len(args) == 1 { // --resume DIR
 				return nil
 			}
 			return noArgs(c, args)
@@ -112,7 +121,7 @@ unless --config names another: the command that began a run goes on with it once
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 {
-				f.resume.dir = args[0]
+				f.resume.name(args[0])
 			}
 			return a.train(c, f)
 		},
@@ -176,6 +185,8 @@ func (f *trainFlags) findRun() error {
 	switch {
 	case f.force:
 		return failf(exitUsage, "--resume and --force: want one of them")
+	case f.resume.auto && f.out == "":
+		return failf(exitUsage, "--resume=auto: which run? Want its folder in --out, where it goes on or begins; a folder of the name auto is ./auto")
 	case f.resume.dir != "" && f.out != "" && filepath.Clean(f.resume.dir) != filepath.Clean(f.out):
 		return failf(exitUsage, "--resume %s and --out %s: a run goes on in its own folder", f.resume.dir, f.out)
 	case f.resume.dir != "":
@@ -183,18 +194,31 @@ func (f *trainFlags) findRun() error {
 	case f.out == "":
 		return failf(exitUsage, "--resume: which run? Want its folder, as in innerloop train --resume runs/book; innerloop runs lists them")
 	}
-	if f.config.file == "" {
-		f.config.file = filepath.Join(f.out, runConfigFile)
-	}
 	_ = rundir.Repair(f.out) // what cannot be repaired shows when it is read
 	_, err := train.LoadRun(f.out)
 	if errors.Is(err, fs.ErrNotExist) {
+		if f.resume.auto {
+			f.resume.on = false
+			return nil
+		}
 		return failf(exitData, "%s: no run to go on with: it has no %s", f.out, runConfigFile)
+	}
+	if f.config.file == "" {
+		f.config.file = filepath.Join(f.out, runConfigFile)
 	}
 	return fail(exitData, err)
 }
 
 func (a *app) train(c *cobra.Command, f trainFlags) (err error) {
+	f.started = time.Now()
+	outliveReaders()
+	asked := takeSignals(func() { endInterrupted("interrupted before training began") })
+	defer asked.stop()
+	a.out.gone = func(err error) {
+		if asked.ctx.Err() == nil { // a signal that ends who reads the output is meant for this program, too
+			fmt.Fprintf(a.err, "innerloop: nobody reads standard output any more (%s): nothing more is printed, and training is not affected\n", cause(err))
+		}
+	}
 	// All that can be wrong with the inputs comes first: bad input leaves nothing behind.
 	if f.resume.on {
 		if err := f.findRun(); err != nil {
@@ -210,12 +234,12 @@ func (a *app) train(c *cobra.Command, f trainFlags) (err error) {
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, out.close()) }()
+		defer func() { err = errors.Join(err, out.unlock()) }()
 		from, err := a.newest(f.out, cfg.Train.Steps)
 		if err != nil {
 			return err
 		}
-		return a.trainIn(c, f, cfg, from, out, nil)
+		return a.trainIn(c, f, cfg, from, out, nil, asked)
 	}
 	var place *rundir.Place
 	if f.out == "" {
@@ -225,7 +249,7 @@ func (a *app) train(c *cobra.Command, f trainFlags) (err error) {
 		return folderError("--out ", f.out, err)
 	}
 	defer place.Close()
-	return a.trainIn(c, f, cfg, nil, nil, place)
+	return a.trainIn(c, f, cfg, nil, nil, place, asked)
 }
 
 // newest finds the checkpoint that a run goes on from, and cleans its folder; nil is a run that was ended before it made
@@ -254,15 +278,14 @@ func (a *app) newest(dir string, steps int) (*train.Checkpoint, error) {
 	return &at, nil
 }
 
-// trainIn trains with a configuration: where out is not nil, on with the run in that folder, from a checkpoint if there
-// is one; else in a new folder at place.
-func (a *app) trainIn(c *cobra.Command, f trainFlags, cfg train.Config, from *train.Checkpoint, out *folder, place *rundir.Place) (err error) {
+// trainIn trains with a configuration until it is asked to end: where out is not nil, on with the run in that folder, from a
+// checkpoint if there is one; else in a new folder at place.
+func (a *app) trainIn(c *cobra.Command, f trainFlags, cfg train.Config, from *train.Checkpoint, out *folder, place *rundir.Place, asked *stopper) (err error) {
 	text, err := train.Corpus(cfg.Data)
 	if err != nil {
 		return fail(exitData, err)
 	}
-	trainPart, val, err := text.Split(cfg.Data.ValFraction, cfg.Train.SeqLen)
-	if err != nil {
+	if _, _, err := text.Split(cfg.Data.ValFraction, cfg.Train.SeqLen); err != nil {
 		return fail(exitData, err)
 	}
 	if cfg.Data.File != "" { // the folder's configuration works from anywhere
@@ -288,44 +311,57 @@ func (a *app) trainIn(c *cobra.Command, f trainFlags, cfg train.Config, from *tr
 			return fail(exitUsage, err)
 		}
 	}
-	var before train.Past
-	var gone []string
+	asked.begin()
 	if out != nil {
-		before, err = out.resume(cfg, run.Step())
-	} else if out, gone, err = createFolder(place, f.out, cfg); err == nil {
+		err = out.resume(cfg, run.Step())
+	} else if out, err = createFolder(place, f.out, cfg); err == nil {
 		f.out = out.dir
-		defer func() { err = errors.Join(err, out.close()) }()
+		defer func() { err = errors.Join(err, out.unlock()) }()
+	}
+	if out != nil {
+		defer func() {
+			if err == nil {
+				err = a.out.failure()
+			}
+			err = out.close(err)
+		}()
 	}
 	if err != nil {
 		return err
 	}
+	if err := out.begin(f.started, run.Step); err != nil {
+		return err
+	}
+	err = errPanic // is what close is told where the rest panics
+	return a.trainOn(asked.ctx, f, dev, run, text, from != nil, out)
+}
 
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // the next signal is the system's again: it kills
-
+// trainOn trains a run to its end or until ctx ends, and says how it went.
+func (a *app) trainOn(ctx context.Context, f trainFlags, dev *device, run *train.Run, text *data.Corpus, restored bool, out *folder) error {
+	cfg := run.Config
+	trainPart, val := run.Text()
 	started := run.Step()
-	finished := from != nil && started == cfg.Train.Steps
+	finished := restored && started == cfg.Train.Steps
 	if !f.quiet {
 		if t := cfg.Train; t.Fault != "" {
 			a.out.printf("%s", faultLine(t.Fault, f.brought))
 		}
 		a.header(cfg, dev, run, text, trainPart, val)
-		a.aboutFolder(out, gone, text.Rate() > 0 && !f.noSample && cfg.Sample.Seconds > 0)
+		a.aboutFolder(out, text.Rate() > 0 && !f.noSample && cfg.Sample.Seconds > 0)
 		switch {
 		case finished:
 			a.out.printf("the run is complete: it made all of its %s; --steps N makes it longer\n", plural(started, "step"))
-		case from != nil:
+		case restored:
 			a.out.printf("going on after step %d of %d\n\n", started, cfg.Train.Steps)
 		case f.resume.on:
 			a.out.printf("the run was ended before its first checkpoint: it begins anew\n\n")
 		}
 	}
-	r := newReport(a, run, out, before, f.quiet)
 	if f.stopAfter > 0 {
 		run.StopAt = started + f.stopAfter
 	}
-	err = r.catchUp(ctx, from != nil)
+	r := newReport(a, run, out, f.quiet)
+	err := r.catchUp(ctx, restored)
 	if err == nil {
 		err = run.Train(ctx, r)
 	}
@@ -382,10 +418,10 @@ func (a *app) header(cfg train.Config, dev *device, run *train.Run, text *data.C
 
 // aboutFolder says where the run goes, what of an earlier run is gone, and what lies there that is somebody else's; sound:
 // samples are going to be written there.
-func (a *app) aboutFolder(out *folder, gone []string, sound bool) {
+func (a *app) aboutFolder(out *folder, sound bool) {
 	a.out.printf("out     %s\n", shown(out.dir))
-	if len(gone) > 0 {
-		a.out.printf("removed %s\n", shown(strings.Join(gone, ", ")))
+	if len(out.gone) > 0 {
+		a.out.printf("removed %s\n", shown(strings.Join(out.gone, ", ")))
 	}
 	for _, name := range sampleFiles {
 		if sound && !out.MayWrite(name) {
@@ -419,12 +455,4 @@ func (a *app) samples(ctx context.Context, cfg train.Config, m *model.LM, dev *d
 // interrupted is the error of a run that a signal ended.
 func interrupted(step, steps int, dir string) error {
 	return failf(exitInterrupted, "interrupted after step %d of %d: to go on: %s", step, steps, resumeCommand(dir))
-}
-
-// diverged adds to a NonFiniteError where the last good weights are.
-func diverged(err error, saved int, dir string) error {
-	if saved < 0 {
-		return fmt.Errorf("%w. No checkpoint was written yet; the metrics are in %s", err, dir)
-	}
-	return fmt.Errorf("%w. The checkpoint of step %d is in %s", err, saved, dir)
 }
