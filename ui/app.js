@@ -8,9 +8,11 @@ import { decode, encode } from "./link.js";
 import { SMOOTHING } from "./columns.js";
 import { Track } from "./verdict.js";
 import { debounced } from "./dom.js";
+import { otherVersion, whyMissing } from "./outdated.js";
 
 /**
- * @typedef {import("./messages.d.ts").Failure} Failure
+ * @typedef {import("./messages.d.ts").Failure} Told
+ * @typedef {Omit<Told, "code"> & { code: Told["code"] | import("./outdated.js").Why }} Failure the trainer's, or the page's own
  * @typedef {import("./messages.d.ts").Run} Run
  * @typedef {import("./messages.d.ts").Config} Config
  * @typedef {import("./client.js").Methods} Methods
@@ -153,6 +155,12 @@ export class App {
     try {
       const hello = await this.client.request("hello", { device });
       const first = this.hello === null;
+      const other = otherVersion(this.assets.version, hello.version);
+      if (other) {
+        this.client.stop(other.message);
+        this.#broken(failure(other));
+        return;
+      }
       this.hello = hello;
       if (first) this.settings = this.#newSettings(hello.defaults);
       this.tell("ready", hello);
@@ -364,6 +372,8 @@ export class App {
 
   async #fetchOpticks() {
     const reply = await fetch(this.assets.texts.opticks);
+    const why = reply.ok ? null : await this.#missing([this.assets.texts.opticks]);
+    if (why) throw why;
     if (!reply.ok) throw new Error(`${this.assets.texts.opticks}: the server answers ${reply.status}`);
     return this.#sendText(await reply.blob(), OPTICKS);
   }
@@ -519,8 +529,34 @@ export class App {
     }
   });
 
-  /** @param {Failure} f */
+  /**
+   * broke is told that the worker is no more. Where it did not even begin, the server may say why.
+   * @param {Failure} f
+   */
   #broke(f) {
+    if (this.#asking) return; // the first word counts
+    if (this.phase !== "loading") {
+      this.#broken(f);
+      return;
+    }
+    this.#asking = true;
+    void this.#missing([this.assets.worker, this.assets.wasm]).then((why) => {
+      this.#asking = false;
+      this.#broken(why ?? f);
+    });
+  }
+
+  /** The server is asked whether it still has this page. */ #asking = false;
+
+  /** missing is the failure where a part of the page cannot be had. @param {string[]} parts */
+  async #missing(parts) {
+    const script = /** @type {HTMLScriptElement | null} */ (document.querySelector("script[type=module][src]"));
+    const why = await whyMissing(parts, location.href.split("#")[0], script?.src ?? "");
+    return why && failure(why);
+  }
+
+  /** @param {Failure} f */
+  #broken(f) {
     this.trouble = { failure: f, title: this.hello ? "The trainer stopped" : "The trainer did not start", run: this.run?.id ?? "", text: "" };
     this.#enter("broken");
   }
@@ -585,7 +621,7 @@ export class App {
  * @returns {Failure}
  */
 export function failure(e) {
-  const codes = ["usage", "config", "data", "needs-text", "memory", "shader", "lost", "device", "storage", "non-finite", "locked", "internal"];
+  const codes = ["usage", "config", "data", "needs-text", "memory", "shader", "lost", "device", "storage", "non-finite", "locked", "internal", "outdated", "offline", "incomplete"];
   return {
     code: codes.includes(e?.code) ? e.code : "internal", message: String(e?.message ?? e), key: String(e?.key ?? ""), ...(Array.isArray(e?.keys) ? { keys: e.keys } : {}),
     step: Number(e?.step) || 0, checkpoint: Number.isInteger(e?.checkpoint) ? e.checkpoint : -1,

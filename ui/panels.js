@@ -7,7 +7,7 @@ import { count } from "./format.js";
 /**
  * @typedef {import("./app.js").App} App
  * @typedef {import("./app.js").Notice} Notice
- * @typedef {import("./messages.d.ts").Failure} Failure
+ * @typedef {import("./app.js").Failure} Failure
  * @typedef {{ what: string, advice: string }} Kind
  */
 
@@ -24,6 +24,9 @@ const KINDS = new Map(Object.entries({
   "locked": { what: "Another tab has this run open", advice: "Close it there, then try again." },
   "config": { what: "A setting does not fit", advice: "Change it on the left, then press Start." },
   "usage": { what: "That is not possible now", advice: "Wait until the trainer is ready, then try again." },
+  "outdated": { what: "The page was updated", advice: "The server has a newer page than the one that is open here. Reload to get it." },
+  "incomplete": { what: "The server lacks a part of the page", advice: "The page was not put there whole, or is being updated. Reload in a moment; if that does not help, whoever keeps the server has to put the page there anew." },
+  "offline": { what: "The server cannot be reached", advice: "A part of the page comes from there. See that the server runs and that this machine has a network, then try again." },
   "internal": { what: "Something broke inside", advice: "That is a fault of Innerloop. Restart the worker to go on; please report it with the details." },
 }));
 
@@ -42,6 +45,9 @@ const MENDS = new Map([
   ["half", { key: "train.precision", value: "f32", label: "Go on in 32 bits" }],
   ["fault", { key: "train.fault", value: "", label: "Take the fault out and go on" }],
 ]);
+
+/** The failures that no new worker mends. */
+const OWN = new Set(["outdated", "incomplete", "offline"]);
 
 /**
  * meaning is what a failure means and what helps, and whether a lower learning rate, another setting or the last checkpoint
@@ -104,7 +110,9 @@ export function createFailure(app, rail) {
         }) : null,
         f.code === "locked" && run ? act("try-again", "Try again", () => void app.open(run), true) : null,
         f.code === "config" && app.settings.has(f.key) ? act("to-setting", "Show the setting", () => rail.lead(app.fieldOf(f)), true) : null,
-        ["internal", "device", "shader", "lost"].includes(f.code) || app.phase === "broken" ? act("restart-worker", "Restart the worker", () => void app.restartWorker(), app.phase === "broken") : null,
+        f.code === "outdated" || f.code === "incomplete" ? act("reload", "Reload the page", () => location.reload(), true) : null,
+        f.code === "offline" ? act("try-server", "Try again", () => void app.restartWorker(), true) : null,
+        !OWN.has(f.code) && (["internal", "device", "shader", "lost"].includes(f.code) || app.phase === "broken") ? act("restart-worker", "Restart the worker", () => void app.restartWorker(), app.phase === "broken") : null,
         act("copy-details", "Copy details", () => void copy(details)),
       ),
       h("details", {}, h("summary", {}, "Details"), h("pre", { tabIndex: 0 }, details)),
