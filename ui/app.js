@@ -28,9 +28,10 @@ import { otherVersion, whyMissing } from "./outdated.js";
  * @property {string} text the file that was to be read in place of another, or ""
  *
  * Views' events. change: phase, run or trouble. settings: keys of settings that changed. described: the trainer's
- * description came. runs: the list of kept runs. run: another run is shown. track: losses came. device, ready.
+ * description came. runs: the list of kept runs. run: another run is shown. track: losses came. device, ready. texts: those
+ * that are kept.
  * done: the title of what would have gone wrong and did not.
- * @typedef {"done" | "change" | "settings" | "described" | "runs" | "run" | "track" | "device" | "ready" | "notice"} Topic
+ * @typedef {"texts" | "done" | "change" | "settings" | "described" | "runs" | "run" | "track" | "device" | "ready" | "notice"} Topic
  *
  * @typedef {{ id: string, tone: "info" | "warn" | "error", title: string, text: string, actions?: { label: string, act: () => void }[], list?: string[] }} Notice
  */
@@ -169,6 +170,7 @@ export class App {
       if (first && !linked && hello.device.software) this.settings.preset("tiny");
       if (this.phase === "loading") this.#enter("idle");
       this.describe();
+      await this.#listTexts();
       await this.list();
       if (this.run && !this.runs.some((r) => r.id === this.run?.id)) this.#shown(null);
       const newest = this.runs.find((r) => r.id === this.run?.id) ?? this.runs[0];
@@ -354,6 +356,32 @@ export class App {
     }
   }
 
+  /** #listTexts finds the texts of earlier visits. */
+  async #listTexts() {
+    try {
+      this.texts = new Map((await this.client.request("texts", {})).texts.map((t) => [t.path, t.bytes]));
+      this.tell("texts", null);
+    } catch (e) {
+      this.#report(e, "The kept texts could not be listed");
+    }
+  }
+
+  /** readers are the kept runs that read a text, the open one first. @param {string} path */
+  readers(path) {
+    const open = this.isOpen ? this.run?.id : "";
+    return this.runs.filter((r) => r.config["data.file"] === path).sort((a, b) => Number(b.id === open) - Number(a.id === open));
+  }
+
+  /** deleteText removes a text from this browser. @param {string} path */
+  async deleteText(path) {
+    return this.#act("The text could not be deleted", async () => {
+      await this.client.request("deleteText", { path });
+      this.texts.delete(path);
+      if (this.settings.get("data.file") === path) this.settings.reset("data.file");
+      this.tell("texts", null);
+    });
+  }
+
   /** takeOpticks makes Newton's book the data. */
   takeOpticks() {
     return this.#act("The book could not be loaded", async () => {
@@ -365,8 +393,10 @@ export class App {
 
   /** @param {Blob} file @param {string} name */
   async #sendText(file, name) {
-    const { path, bytes } = await this.client.request("text", { file, name });
+    const { path, bytes, plain } = await this.client.request("text", { file, name });
+    if (!plain) this.notify({ id: "bytes", tone: "info", title: "This is no plain text.", text: `${name} is taken as it is: each of its bytes is a token.` });
     this.texts.set(path, bytes);
+    this.tell("texts", null);
     return path;
   }
 

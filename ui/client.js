@@ -19,7 +19,9 @@
  * @typedef {{
  *   import: { params: { files: File[], name: string }, result: import("./messages.d.ts").RunResult },
  *   download: { params: { run: string }, result: import("./messages.d.ts").Download & { blob: Blob } },
- *   text: { params: { file: Blob, name: string }, result: { path: string, bytes: number, kind: "text" | "sound" } },
+ *   text: { params: { file: Blob, name: string }, result: { path: string, bytes: number, kind: "text" | "sound", plain: boolean } },
+ *   texts: { params: {}, result: { texts: { path: string, bytes: number }[] } },
+ *   deleteText: { params: { path: string }, result: Empty },
  *   usage: { params: {}, result: { bytes: number, quota: number } },
  * }} Extended
  */

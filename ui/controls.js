@@ -123,6 +123,7 @@ export function createControls(app, rail, prompt) {
   });
   app.on("device", device);
   app.on("runs", usageSoon);
+  app.on("texts", () => void usage());
   app.on("track", () => {
     due ||= /** @type {any} */ (setTimeout(() => {
       due = 0;

@@ -9,7 +9,7 @@ import { $, button, input } from "./dom.js";
 const FOREIGN = /\.(pt|pth|bin|ckpt|pkl|gguf|onnx|h5|npz)$/;
 
 /** Sounds that only a WAV file stands for here. */
-const PACKED = /\.(mp3|ogg|oga|opus|flac|m4a|aac|aiff?|wma)$/;
+const PACKED = /\.(mp3|ogg|oga|opus|flac|m4a|aac|aif[fc]?|au|caf|wma|amr|w64)$/;
 
 /**
  * classify says what dropped or chosen files are: one text or sound to train on, a checkpoint, or why they are neither.

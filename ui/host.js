@@ -2,7 +2,7 @@
 // What stands between the page and Go in the worker: requests that are answered here or prepared for Go, the columns of
 // its answers, and locks. Its face to Go is globalThis.innerloopHost.
 
-import { failure, keepText, pack, takeFiles } from "./uploads.js";
+import { deleteText, failure, keepText, listTexts, pack, takeFiles } from "./uploads.js";
 import { DataError } from "./zip.js";
 
 /** @typedef {import("./fs.js").FileSystem} FileSystem */
@@ -110,6 +110,11 @@ export class Host {
       } else if (method === "text") {
         if (!(params.file instanceof Blob) || typeof params.name !== "string") throw new DataError("text: want a file and its name", "usage");
         this.browser.send({ id, result: await keepText(this.files, params.file, params.name) }, []);
+      } else if (method === "texts") {
+        this.browser.send({ id, result: { texts: await listTexts(this.files) } }, []);
+      } else if (method === "deleteText") {
+        await deleteText(this.files, String(params.path ?? ""));
+        this.browser.send({ id, result: {} }, []);
       } else if (method === "import") {
         await this.import(id, params);
       } else if (method === "download") {

@@ -19,7 +19,7 @@ const KINDS = new Map(Object.entries({
   "shader": { what: "The GPU's compiler refused a program", advice: "That is a fault of Innerloop or of the driver, not of your settings. A newer browser or driver may help; please report it with the details." },
   "device": { what: "The GPU refused the work", advice: "Often the model is larger than this GPU allows: take smaller settings. If it goes on, restart the worker." },
   "storage": { what: "The browser's storage refused a file", advice: "Delete runs that you no longer need, or free space on the disk. A private window keeps nothing: use a normal one." },
-  "data": { what: "The data cannot be used", advice: "Training text is any text file; a checkpoint is a .zip that this page or innerloop made, or model.safetensors with its config.json." },
+  "data": { what: "The data cannot be used", advice: "Any file can be trained on, byte by byte, and a sound if it is a WAV file; a checkpoint is a .zip that this page or innerloop made, or model.safetensors with its config.json." },
   "needs-text": { what: "The run's text is missing", advice: "A run reads its text from this browser, and this one is not here, or it is another. Give it the file, by the button or by dropping it on the page." },
   "locked": { what: "Another tab has this run open", advice: "Close it there, then try again." },
   "config": { what: "A setting does not fit", advice: "Change it on the left, then press Start." },

@@ -349,13 +349,20 @@ function createSource(app) {
     },
   });
   const note = h("p", { class: "note", id: "data-source-note" });
+  const bin = h("button", { id: "delete-text", type: "button", class: "quiet small", hidden: true, onclick: () => {
+    const path = String(app.settings.get("data.file") ?? "");
+    askText(app, path, () => {
+      list.focus(); // what had the focus is gone
+      put($("live"), `${fileTitle(path)} is deleted.`);
+    });
+  } }, icon("bin"));
   const node = h(
     "div",
     { class: "field source", "data-key": "data.file" },
     h("span", { class: "name" }, h("label", { for: "data-source" }, "Text"), help("data.task", "the text")),
     h("p", { class: "tag" }, "acts on the next Start"),
     list,
-    h("div", { class: "row" }, h("button", { id: "open-text", type: "button", class: "small", onclick: () => input("text-file").click() }, icon("up"), "Open a file…"), note),
+    h("div", { class: "row" }, h("button", { id: "open-text", type: "button", class: "small", onclick: () => input("text-file").click() }, icon("up"), "Open a file…"), note, bin),
   );
   const refresh = () => {
     const file = String(app.settings.get("data.file") ?? "");
@@ -371,15 +378,39 @@ function createSource(app) {
     list.value = file ? `file:${file}` : `task:${app.settings.get("data.task") ?? "stories"}`;
     const size = app.texts.get(file);
     const sound = isSound((k) => app.settings.get(k)) ? "sound, " : "";
-    put(note, file ? sound + (size ? bytes(size) : "of an earlier visit") : "or drop a .txt or .wav");
+    put(note, file ? (size === undefined ? "not in this browser" : sound + bytes(size)) : "or drop one: any text, a .wav");
+    bin.hidden = size === undefined;
+    bin.title = `Delete ${fileTitle(file)} from this browser`;
+    bin.setAttribute("aria-label", bin.title);
     const run = app.isOpen ? app.run : null;
     const waits = run !== null && ["data.file", "data.task"].some((k) => run.config[k] !== undefined && !same(run.config[k], app.settings.get(k)));
     node.classList.toggle("waits", waits);
   };
-  app.on("settings", refresh);
-  app.on("change", refresh);
+  for (const topic of /** @type {const} */ (["settings", "change", "texts"])) app.on(topic, refresh);
   queueMicrotask(refresh);
   return node;
+}
+
+/**
+ * askText deletes a text if the person means it: what reads it is told, and the open run's stays.
+ * @param {App} app
+ * @param {string} path
+ * @param {() => void} done
+ */
+function askText(app, path, done) {
+  const dialog = /** @type {HTMLDialogElement} */ ($("text-dialog"));
+  const readers = app.readers(path);
+  const open = app.isOpen && app.run?.config["data.file"] === path;
+  const names = readers.slice(0, 3).map((r) => r.name).join("; ") + (readers.length > 3 ? `; and ${readers.length - 3} more` : "");
+  const used = open ? " The open run reads it: stop that run first."
+    : readers.length > 0 ? ` ${readers.length === 1 ? "A kept run reads it" : `${count(readers.length)} kept runs read it`} (${names}): without it ${readers.length === 1 ? "it does" : "they do"} not go on, until you add it again.` : " No kept run reads it.";
+  put($("text-dialog-text"), h("b", {}, fileTitle(path)), `, ${bytes(app.texts.get(path) ?? 0)}: it goes from this browser for ever; your own file stays.${used}`);
+  button("text-yes").disabled = open;
+  dialog.returnValue = "no";
+  dialog.addEventListener("close", () => {
+    if (dialog.returnValue === "yes" && !open) void app.deleteText(path).then((ok) => ok && done());
+  }, { once: true });
+  dialog.showModal();
 }
 
 /** @param {App} app */

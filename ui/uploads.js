@@ -3,6 +3,7 @@
 
 import { O } from "./fs.js";
 import { FSError, unique } from "./handles.js";
+import { unfit } from "./kinds.js";
 import { checkFiles, cleanPath, DataError, isZip, LIMITS, listZip, unzip, zip } from "./zip.js";
 
 /** @typedef {import("./fs.js").FileSystem} FileSystem */
@@ -99,18 +100,20 @@ async function contents(uploads) {
  * @param {FileSystem} files
  * @param {Blob} file
  * @param {string} name
- * @returns {Promise<{ path: string, bytes: number, kind: "text" | "sound" }>}
+ * @returns {Promise<{ path: string, bytes: number, kind: "text" | "sound", plain: boolean }>} plain: no byte is zero
  */
 export async function keepText(files, file, name) {
   if (file.size === 0) throw new DataError(`${name} is empty`);
   if (file.size > LIMITS.bytes) throw new DataError(`${name} has ${(file.size / 2 ** 30).toFixed(1)} GiB, and ${LIMITS.bytes / 2 ** 30} GiB is the most`);
-  const sound = isWAV(new Uint8Array(await readable(name, () => file.slice(0, 12).arrayBuffer())));
+  const sound = await readable(name, () => isWAV(file));
   if (sound && file.size > LONGEST_SOUND) throw new DataError(`${name} has ${Math.ceil(file.size / 2 ** 20)} MiB, and ${LONGEST_SOUND / 2 ** 20} MiB of sound is the most`);
   const given = cleanName(name, sound ? "sound.wav" : "text.txt");
-  if (!sound && WAV.test(given)) throw new DataError(`${name} is no WAV file: it does not begin with RIFF and WAVE`);
+  const why = sound ? "" : unfit(name, new Uint8Array(await readable(name, () => file.slice(0, 16).arrayBuffer())));
+  if (why) throw new DataError(why);
   await files.mkdirAll(TEXTS);
   const draft = `${TEXTS}/${DRAFT}${stamp()}`;
-  await write(files, draft, sound ? chunks(file, name) : plainText(chunks(file, name), name));
+  let plain = true;
+  await write(files, draft, sound ? chunks(file, name) : noting(chunks(file, name), () => (plain = false)));
   const kind = sound ? "sound" : "text";
   const clean = sound && !WAV.test(given) ? `${given}.wav` : given;
   const dot = clean.lastIndexOf(".");
@@ -123,19 +126,60 @@ export async function keepText(files, file, name) {
     });
     if (!there) {
       await files.rename(draft, path);
-      return { path, bytes: file.size, kind };
+      return { path, bytes: file.size, kind, plain };
     }
     if (there.kind === "file" && there.size === file.size && (await same(files, path, draft))) {
       await files.unlink(draft);
-      return { path, bytes: file.size, kind };
+      return { path, bytes: file.size, kind, plain };
     }
   }
 }
 
-/** isWAV says whether a file begins as a WAV file does. @param {Uint8Array} head */
-function isWAV(head) {
-  const text = String.fromCharCode(...head);
-  return /^(RIFF|RF64)/.test(text) && text.slice(8, 12) === "WAVE";
+/**
+ * isWAV says whether a file begins as a WAV file does, an ID3 tag before it left aside: as IsWAV of package data.
+ * @param {Blob} file
+ */
+async function isWAV(file) {
+  const head = async (/** @type {number} */ at) => new Uint8Array(await file.slice(at, at + 12).arrayBuffer());
+  let b = await head(0);
+  if (b.length >= 10 && /^ID3[\0-\x09]{2}/.test(String.fromCharCode(...b)) && b.subarray(6, 10).every((v) => v < 0x80)) {
+    const size = b.subarray(6, 10).reduce((n, v) => n * 128 + v, 0);
+    b = await head(10 + size + (b[5] & 0x10 ? 10 : 0));
+  }
+  return /^(RIFF|RIFX|RF64|BW64)[^]{4}WAVE/.test(String.fromCharCode(...b));
+}
+
+/**
+ * listTexts resolves to the texts and sounds that are kept, by name.
+ * @param {FileSystem} files
+ * @returns {Promise<{ path: string, bytes: number }[]>}
+ */
+export async function listTexts(files) {
+  const found = [];
+  const names = await files.readdir(TEXTS).catch((e) => {
+    if (e.code === "ENOENT") return [];
+    throw e;
+  });
+  for (const name of names) {
+    const path = `${TEXTS}/${name}`;
+    const there = name.startsWith(DRAFT) ? null : await files.stat(path);
+    if (there?.kind === "file") found.push({ path, bytes: there.size });
+  }
+  return found;
+}
+
+/**
+ * deleteText removes a text or a sound that is kept.
+ * @param {FileSystem} files
+ * @param {string} path
+ */
+export async function deleteText(files, path) {
+  const name = path.slice(TEXTS.length + 1);
+  if (!path.startsWith(`${TEXTS}/`) || name === "" || name === "." || name === ".." || name.includes("/")) throw new DataError(`${path} is no text that is kept`, "usage");
+  await files.unlink(path).catch((e) => {
+    if (e.code === "EBUSY") throw new DataError(`${name} is being read, perhaps in another tab: try again in a moment`);
+    if (e.code !== "ENOENT") throw e; // it is gone, as it was to be
+  });
 }
 
 /**
@@ -228,19 +272,13 @@ async function readable(name, read) {
 }
 
 /**
- * plainText passes parts on and throws where they are not of a text: training reads bytes, but a person means letters.
+ * noting passes parts on and tells of those that hold a zero, which no text does.
  * @param {AsyncIterable<Uint8Array<ArrayBuffer>>} parts
- * @param {string} name
+ * @param {() => void} zero
  */
-async function* plainText(parts, name) {
-  let at = 0;
+async function* noting(parts, zero) {
   for await (const part of parts) {
-    if (at === 0 && part.length > 1 && [0xfeff, 0xfffe].includes((part[0] << 8) | part[1])) {
-      throw new DataError(`${name} is in UTF-16: save it as UTF-8`);
-    }
-    const zero = part.indexOf(0);
-    if (zero >= 0) throw new DataError(`${name} is no plain text: byte ${at + zero} is zero`);
-    at += part.length;
+    if (part.includes(0)) zero();
     yield part;
   }
 }

@@ -170,7 +170,7 @@ func (p *page) check() {
 }
 
 // own are the messages that the worker handles beside those of the schema.
-var own = map[string]bool{"text": true, "usage": true, "import": true, "download": true, "loading": true, "exit": true}
+var own = map[string]bool{"text": true, "texts": true, "deleteText": true, "usage": true, "import": true, "download": true, "loading": true, "exit": true}
 
 // valid holds the messages that crossed against the schema.
 func (p *page) valid() {

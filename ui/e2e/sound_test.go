@@ -70,7 +70,7 @@ func TestSound(t *testing.T) {
 		return path
 	}
 	p.drop(file("letter.wav", []byte("a text that is called a sound")))
-	p.says("#notices", "letter.wav is no WAV file")
+	p.says("#notices", "letter.wav", "no WAV file")
 	p.Click("#notices .close")
 	p.drop(file("song.mp3", []byte("ID3")))
 	p.says("#notices", "song.mp3 is a sound of another kind: convert it to .wav first.")

@@ -108,9 +108,16 @@ test("text and usage are answered without Go", async () => {
   const { host, sent } = setup(() => assert.fail("Go was asked"));
   await host.handle({ id: 1, method: "text", params: { file: new Blob(["abc"]), name: "a.txt" } });
   await host.handle({ id: 2, method: "usage", params: {} });
-  await host.handle({ id: 3, method: "text", params: { file: new Blob(["a\0c"]), name: "a.bin" } });
-  assert.deepEqual(sent.slice(0, 2), [{ id: 1, result: { path: "/texts/a.txt", bytes: 3, kind: "text" } }, { id: 2, result: { bytes: 1, quota: 2 } }]);
-  assert.deepEqual(sent[2], { id: 3, error: { code: "data", message: "a.bin is no plain text: byte 1 is zero", key: "", step: 0, checkpoint: -1 } });
+  await host.handle({ id: 3, method: "text", params: { file: new Blob(["fLaC"]), name: "a.bin" } });
+  assert.deepEqual(sent.slice(0, 2), [{ id: 1, result: { path: "/texts/a.txt", bytes: 3, kind: "text", plain: true } }, { id: 2, result: { bytes: 1, quota: 2 } }]);
+  assert.match(sent[2].error.message, /^a\.bin begins as a sound of another kind does, FLAC/);
+  assert.deepEqual(sent[2], { id: 3, error: { code: "data", message: sent[2].error.message, key: "", step: 0, checkpoint: -1 } });
+  await host.handle({ id: 4, method: "texts", params: {} });
+  await host.handle({ id: 5, method: "deleteText", params: { path: "/texts/a.txt" } });
+  await host.handle({ id: 6, method: "texts" });
+  await host.handle({ id: 7, method: "deleteText", params: { path: "/runs/x" } });
+  assert.deepEqual(sent.slice(3, 6), [{ id: 4, result: { texts: [{ path: "/texts/a.txt", bytes: 3 }] } }, { id: 5, result: {} }, { id: 6, result: { texts: [] } }]);
+  assert.equal(sent[6].error.code, "usage");
 });
 
 test("messages that make no sense", async () => {

@@ -5,7 +5,7 @@ import { zipSync } from "fflate";
 import { FileSystem } from "../fs.js";
 import { FSError } from "../handles.js";
 import { MemoryFolder } from "../memory.js";
-import { cleanName, failure, keepText, pack, sweep, takeFiles } from "../uploads.js";
+import { cleanName, deleteText, failure, keepText, listTexts, pack, sweep, takeFiles } from "../uploads.js";
 import { DataError, LIMITS, listZip, unzip } from "../zip.js";
 
 const bytes = (text) => new TextEncoder().encode(text);
@@ -93,14 +93,14 @@ test("no room for an upload", async () => {
 
 test("texts keep their names, and each other", async () => {
   const files = fresh();
-  assert.deepEqual(await keepText(files, blob("one"), "book.txt"), { path: "/texts/book.txt", bytes: 3, kind: "text" });
-  assert.deepEqual(await keepText(files, blob("one"), "book.txt"), { path: "/texts/book.txt", bytes: 3, kind: "text" });
-  assert.deepEqual(await keepText(files, blob("two"), "book.txt"), { path: "/texts/book-2.txt", bytes: 3, kind: "text" });
-  assert.deepEqual(await keepText(files, blob("two"), "book.txt"), { path: "/texts/book-2.txt", bytes: 3, kind: "text" });
-  assert.deepEqual(await keepText(files, blob("ü\r\n\t"), "../../etc/pass:wd"), { path: "/texts/pass-wd", bytes: 5, kind: "text" });
+  assert.deepEqual(await keepText(files, blob("one"), "book.txt"), { path: "/texts/book.txt", bytes: 3, kind: "text", plain: true });
+  assert.deepEqual(await keepText(files, blob("one"), "book.txt"), { path: "/texts/book.txt", bytes: 3, kind: "text", plain: true });
+  assert.deepEqual(await keepText(files, blob("two"), "book.txt"), { path: "/texts/book-2.txt", bytes: 3, kind: "text", plain: true });
+  assert.deepEqual(await keepText(files, blob("two"), "book.txt"), { path: "/texts/book-2.txt", bytes: 3, kind: "text", plain: true });
+  assert.deepEqual(await keepText(files, blob("ü\r\n\t"), "../../etc/pass:wd"), { path: "/texts/pass-wd", bytes: 5, kind: "text", plain: true });
   const long = "x".repeat((2 << 20) + 5);
-  assert.deepEqual(await keepText(files, blob(long + "a"), "long"), { path: "/texts/long", bytes: long.length + 1, kind: "text" });
-  assert.deepEqual(await keepText(files, blob(long + "b"), "long"), { path: "/texts/long-2", bytes: long.length + 1, kind: "text" });
+  assert.deepEqual(await keepText(files, blob(long + "a"), "long"), { path: "/texts/long", bytes: long.length + 1, kind: "text", plain: true });
+  assert.deepEqual(await keepText(files, blob(long + "b"), "long"), { path: "/texts/long-2", bytes: long.length + 1, kind: "text", plain: true });
   const got = await tree(files);
   assert.deepEqual(Object.keys(got), ["/texts/book-2.txt", "/texts/book.txt", "/texts/long", "/texts/long-2", "/texts/pass-wd"]);
   assert.equal(got["/texts/book.txt"], "one");
@@ -111,17 +111,24 @@ test("texts keep their names, and each other", async () => {
 test("sounds are kept whole, and known by their names", async () => {
   const files = fresh();
   const wav = (/** @type {string} */ kind, /** @type {number[]} */ ...more) => new Blob([kind, new Uint8Array([4, 0, 0, 0]), "WAVE", new Uint8Array(more)]);
-  assert.deepEqual(await keepText(files, wav("RIFF", 0, 0xff, 0xfe), "notes.wav"), { path: "/texts/notes.wav", bytes: 15, kind: "sound" });
-  assert.deepEqual(await keepText(files, wav("RIFF", 0, 0xff, 0xfe), "notes.wav"), { path: "/texts/notes.wav", bytes: 15, kind: "sound" });
-  assert.deepEqual(await keepText(files, wav("RIFF", 1), "notes.wav"), { path: "/texts/notes-2.wav", bytes: 13, kind: "sound" });
-  assert.deepEqual(await keepText(files, wav("RF64", 1), "LOUD.WAV"), { path: "/texts/LOUD.WAV", bytes: 13, kind: "sound" });
-  assert.deepEqual(await keepText(files, wav("RIFF", 1), "notes.txt"), { path: "/texts/notes.txt.wav", bytes: 13, kind: "sound" });
-  assert.deepEqual(await keepText(files, wav("RIFF", 1), "..."), { path: "/texts/sound.wav", bytes: 13, kind: "sound" });
-  assert.deepEqual(await keepText(files, blob("RIFF is no sound"), "riff.txt"), { path: "/texts/riff.txt", bytes: 16, kind: "text" });
+  assert.deepEqual(await keepText(files, wav("RIFF", 0, 0xff, 0xfe), "notes.wav"), { path: "/texts/notes.wav", bytes: 15, kind: "sound", plain: true });
+  assert.deepEqual(await keepText(files, wav("RIFF", 0, 0xff, 0xfe), "notes.wav"), { path: "/texts/notes.wav", bytes: 15, kind: "sound", plain: true });
+  assert.deepEqual(await keepText(files, wav("RIFF", 1), "notes.wav"), { path: "/texts/notes-2.wav", bytes: 13, kind: "sound", plain: true });
+  assert.deepEqual(await keepText(files, wav("RF64", 1), "LOUD.WAV"), { path: "/texts/LOUD.WAV", bytes: 13, kind: "sound", plain: true });
+  assert.deepEqual(await keepText(files, wav("RIFF", 1), "notes.txt"), { path: "/texts/notes.txt.wav", bytes: 13, kind: "sound", plain: true });
+  assert.deepEqual(await keepText(files, wav("RIFF", 1), "..."), { path: "/texts/sound.wav", bytes: 13, kind: "sound", plain: true });
+  assert.deepEqual(await keepText(files, blob("RIFF is no sound"), "riff.txt"), { path: "/texts/riff.txt", bytes: 16, kind: "text", plain: true });
   for (const file of [blob("a text"), blob("RIFF...."), blob("RIFFxxxxAVI and more")]) {
-    await assert.rejects(keepText(files, file, "a.wav "), (e) => failure(e).code === "data" && /a\.wav +is no WAV file/.test(e.message));
+    await assert.rejects(keepText(files, file, "a.wav "), (e) => failure(e).code === "data" && /a\.wav +(is called a sound, but is no WAV file|begins as a sound of another kind does)/.test(e.message));
   }
-  await assert.rejects(keepText(files, wav("RIFX", 0), "a.dat"), /a\.dat is no plain text: byte 5 is zero/);
+  // Every kind that the trainer reads, after an ID3 tag too.
+  const tag = (/** @type {number} */ footer) => new Blob([`ID3\x03\0`, new Uint8Array([footer, 0, 0, 1, 2]), new Uint8Array(130 + (footer ? 10 : 0))]);
+  for (const kind of ["RIFF", "RIFX", "RF64", "BW64"]) {
+    for (const before of [[], [tag(0)], [tag(0x10)]]) {
+      const file = new Blob([...before, wav(kind, 0, 1)]);
+      assert.deepEqual(await keepText(fresh(), file, "a"), { path: "/texts/a.wav", bytes: file.size, kind: "sound", plain: true });
+    }
+  }
   const large = Object.assign(wav("RIFF", 1), {});
   Object.defineProperty(large, "size", { value: (256 << 20) + 1 });
   await assert.rejects(keepText(files, large, "a.wav"), /a\.wav has 257 MiB, and 256 MiB of sound is the most/);
@@ -133,8 +140,9 @@ test("what is no text", async () => {
   const files = fresh();
   for (const [file, why] of [
     [blob(""), /a\.txt is empty/],
-    [blob("x".repeat(1 << 20) + "abc\0def"), /a\.txt is no plain text: byte 1048579 is zero/],
-    [new Blob([new Uint8Array([0xff, 0xfe, 0x41, 0])]), /a\.txt is in UTF-16/],
+    [new Blob([new Uint8Array([0xff, 0xfe, 0x41, 0])]), /a\.txt is in UTF-16: save it as UTF-8/],
+    [new Blob([new Uint8Array([0xfe, 0xff, 0, 0x41])]), /a\.txt is in UTF-16/],
+    [new Blob([new Uint8Array([0xff, 0xfe, 0, 0, 0x41, 0, 0, 0])]), /a\.txt is in UTF-32/],
     [{ size: LIMITS.bytes + 1 }, /a\.txt has 1\.0 GiB/],
   ]) {
     await assert.rejects(keepText(files, file, "a.txt"), (e) => {
@@ -145,6 +153,46 @@ test("what is no text", async () => {
   }
   assert.deepEqual(await tree(files), {});
   assert.equal(files.opened.size, 0);
+});
+
+test("any other file is taken as it is, and it is told where it is no text", async () => {
+  const files = fresh();
+  const far = blob("x".repeat(1 << 20) + "abc\0def");
+  assert.deepEqual(await keepText(files, far, "a.txt"), { path: "/texts/a.txt", bytes: far.size, kind: "text", plain: false });
+  const png = new Blob([new Uint8Array([0x89, 0x50, 0x4e, 0x47, 13, 10, 26, 10, 0, 0, 0, 13])]);
+  assert.deepEqual(await keepText(files, png, "a.png"), { path: "/texts/a.png", bytes: 12, kind: "text", plain: false });
+  assert.deepEqual(await keepText(files, new Blob([new Uint8Array([0xff, 0xd8, 0xff, 0xe0])]), "a.jpg"), { path: "/texts/a.jpg", bytes: 4, kind: "text", plain: true });
+});
+
+test("sounds that nothing reads are refused by their kind", async () => {
+  const raw = (/** @type {(string | number)[]} */ ...parts) => new Blob(parts.map((p) => (typeof p === "string" ? p : new Uint8Array([p]))));
+  for (const [kind, file] of /** @type {[string, Blob][]} */ ([
+    ["FLAC", raw("fLaC", 0)], ["Ogg", raw("OggS", 0)], ["AU", raw(".snd", 0, 0)], ["CAF", raw("caff", 0, 1)], ["AMR", raw("#!AMR\n")], ["WMA", raw(0x30, 0x26, 0xb2, 0x75, 0x8e, 0x66, 0xcf, 0x11)],
+    ["Wave64", raw("riff", 0x2e, 0x91, 0xcf, 0x11)], ["Matroska or WebM", raw(0x1a, 0x45, 0xdf, 0xa3)], ["AIFF", raw("FORM", 0, 0, 1, 0, "AIFC")], ["M4A or MP4", raw(0, 0, 0, 32, "ftypM4A ")],
+    ["RIFF", raw("RIFF", 4, 0, 0, 0, "AVI ")], ["MP3", raw("ID3", 3, 0, 0, 0, 0, 0, 1, 0)], ["MP3", raw(0xff, 0xfb, 0x90, 0x64)], ["AAC", raw(0xff, 0xf1, 0x50, 0x80, 0, 0, 0, 0)],
+  ])) {
+    await assert.rejects(keepText(fresh(), file, "a.dat"), (e) => e.message.includes(`a.dat begins as a sound of another kind does, ${kind}: `) && /convert it to WAV/.test(e.message), kind);
+  }
+  await assert.rejects(keepText(fresh(), blob("no sound"), "a.flac"), /a\.flac is called a sound, but is no WAV file/);
+  for (const text of ["RIFF is no sound", "FORM of what", "ID3 tags", "OggX", "fLa", "\u00ff\u00fb"]) assert.equal((await keepText(fresh(), blob(text), "a.txt")).kind, "text");
+});
+
+test("texts are listed, and deleted", async () => {
+  const files = fresh();
+  assert.deepEqual(await listTexts(files), []);
+  await keepText(files, blob("one"), "b.txt");
+  await keepText(files, blob("four"), "a.txt");
+  const fd = await files.open("/texts/.new-1-x", 0o101);
+  await files.close(fd);
+  assert.deepEqual(await listTexts(files), [{ path: "/texts/a.txt", bytes: 4 }, { path: "/texts/b.txt", bytes: 3 }]);
+  await deleteText(files, "/texts/a.txt");
+  await deleteText(files, "/texts/a.txt"); // it is gone, as it was to be
+  assert.deepEqual(await listTexts(files), [{ path: "/texts/b.txt", bytes: 3 }]);
+  await files.mkdirAll("/runs");
+  for (const path of ["/runs", "/texts", "/texts/", "/texts/..", "/texts/../runs", "/texts/x/y", "texts/b.txt", ""]) {
+    await assert.rejects(deleteText(files, path), (e) => failure(e).code === "usage", path);
+  }
+  assert.deepEqual(await listTexts(files), [{ path: "/texts/b.txt", bytes: 3 }]);
 });
 
 test("names", () => {
