@@ -378,7 +378,7 @@ function createSource(app) {
     list.value = file ? `file:${file}` : `task:${app.settings.get("data.task") ?? "stories"}`;
     const size = app.texts.get(file);
     const sound = isSound((k) => app.settings.get(k)) ? "sound, " : "";
-    put(note, file ? (size === undefined ? "not in this browser" : sound + bytes(size)) : "or drop one: any text, a .wav");
+    put(note, file ? (size === undefined ? "not in this browser" : sound + bytes(size)) : "or drop any file");
     bin.hidden = size === undefined;
     bin.title = `Delete ${fileTitle(file)} from this browser`;
     bin.setAttribute("aria-label", bin.title);
