@@ -403,7 +403,7 @@ function askText(app, path, done) {
   const open = app.isOpen && app.run?.config["data.file"] === path;
   const names = readers.slice(0, 3).map((r) => r.name).join("; ") + (readers.length > 3 ? `; and ${readers.length - 3} more` : "");
   const used = open ? " The open run reads it: stop that run first."
-    : readers.length > 0 ? ` ${readers.length === 1 ? "A kept run reads it" : `${count(readers.length)} kept runs read it`} (${names}): without it ${readers.length === 1 ? "it does" : "they do"} not go on, until you add it again.` : " No kept run reads it.";
+    : readers.length > 0 ? ` ${readers.length === 1 ? "A kept run reads it" : `${count(readers.length)} kept runs read it`} (${names}) and cannot go on until you add it again.` : " No kept run reads it.";
   put($("text-dialog-text"), h("b", {}, fileTitle(path)), `, ${bytes(app.texts.get(path) ?? 0)}: it goes from this browser for ever; your own file stays.${used}`);
   button("text-yes").disabled = open;
   dialog.returnValue = "no";

@@ -62,7 +62,7 @@ func TestDeleteText(t *testing.T) {
 
 	// Kept, then deleted, by keyboard alone.
 	p.Do(chromedp.Evaluate[chromedp.Void](`document.querySelector("#delete-text").focus()`), chromedp.KeyEvent(kb.Enter))
-	p.says("#text-dialog", "two.txt", "A kept run reads it", "without it it does not go on, until you add it again")
+	p.says("#text-dialog", "two.txt", "A kept run reads it", "cannot go on until you add it again")
 	p.audit("a text to delete")
 	p.shoot("delete-text")
 	p.Do(chromedp.KeyEvent(kb.Enter)) // Keep it has the focus
