@@ -135,7 +135,7 @@ func (a *app) diagnose(f diagnoseFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	text, err := train.Corpus(cfg.Data)
+	text, err := corpus(cfg.Data)
 	if err != nil {
 		return fail(exitData, err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"innerloop/data"
 	"innerloop/gpu"
+	"innerloop/internal/memlimit"
 	"innerloop/internal/version"
 	"innerloop/prog"
 	"innerloop/train"
@@ -187,7 +188,7 @@ func (a *app) doctor(asJSON bool) error {
 	}
 	cpu := prog.NewCPU[float32](0)
 	defer cpu.Close()
-	c := checkup{Name: cpu.Info().Name, Backend: "go", Threads: runtime.GOMAXPROCS(0), Memory: memory()}
+	c := checkup{Name: cpu.Info().Name, Backend: "go", Threads: runtime.GOMAXPROCS(0), Memory: memlimit.Physical().Bytes}
 	c.examine(cpu, r.Reference)
 	add(c)
 	adapters, adaptersErr := gpu.Adapters()
@@ -265,7 +266,7 @@ func (a *app) printCheckup(c checkup) {
 	if c.Limits == nil {
 		p("  backend  pure Go, %s", plural(c.Threads, "thread"))
 		if c.Memory > 0 {
-			p("; the machine has %s of memory", byteCount(c.Memory))
+			p("; %s of memory", byteCount(c.Memory))
 		}
 		p("\n")
 	} else {

@@ -138,7 +138,7 @@ func (a *app) eval(c *cobra.Command, f evalFlags) error {
 	if err != nil {
 		return err
 	}
-	text, err := train.Corpus(cfg.Data)
+	text, err := corpus(cfg.Data)
 	if err != nil {
 		return fail(exitData, err)
 	}

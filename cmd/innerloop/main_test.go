@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"innerloop/gpu"
+	"innerloop/internal/memlimit"
 	"innerloop/model"
 	"innerloop/prog"
 	"innerloop/train"
@@ -104,7 +105,7 @@ func TestGuard(t *testing.T) {
 	cpu := prog.NewCPU[float32](1)
 	defer cpu.Close()
 	st := s.Program.Stats()
-	g := guard(cpu, st.ArenaBytes+2*st.TempBytes)
+	g := guard(cpu, memlimit.Limit{Bytes: st.ArenaBytes + 2*st.TempBytes, From: "a test"}, true)
 	var runs []prog.Runner
 	for range 2 { // the arenas count once
 		r, err := g.Load(s.Program)
@@ -114,7 +115,7 @@ func TestGuard(t *testing.T) {
 		runs = append(runs, r)
 	}
 	_, err = g.Load(s.Program)
-	if exitCode(err) != exitDevice || !strings.Contains(err.Error(), "out of memory: eval step needs ") {
+	if exitCode(err) != exitDevice || !strings.Contains(err.Error(), "out of memory: eval step needs ") || !strings.Contains(err.Error(), " from a test: lower batch_size") {
 		t.Errorf("a third program: %v", err)
 	}
 	runs[0].Close()
@@ -122,10 +123,10 @@ func TestGuard(t *testing.T) {
 	if _, err := g.Load(s.Program); err != nil {
 		t.Errorf("after one was closed: %v", err)
 	}
-	if _, err := guard(cpu, 0).Load(s.Program); err != nil {
+	if _, err := guard(cpu, memlimit.Limit{}, true).Load(s.Program); err != nil {
 		t.Errorf("without a limit: %v", err)
 	}
-	if _, err := guard(cpu, 1).Load(s.Program); err == nil {
+	if _, err := guard(cpu, memlimit.Limit{Bytes: 1, From: "a test"}, true).Load(s.Program); err == nil {
 		t.Error("1 byte of memory is enough")
 	}
 }

@@ -281,7 +281,7 @@ func (a *app) newest(dir string, steps int) (*train.Checkpoint, error) {
 // trainIn trains with a configuration until it is asked to end: where out is not nil, on with the run in that folder, from a
 // checkpoint if there is one; else in a new folder at place.
 func (a *app) trainIn(c *cobra.Command, f trainFlags, cfg train.Config, from *train.Checkpoint, out *folder, place *rundir.Place, asked *stopper) (err error) {
-	text, err := train.Corpus(cfg.Data)
+	text, err := corpus(cfg.Data)
 	if err != nil {
 		return fail(exitData, err)
 	}
@@ -303,6 +303,9 @@ func (a *app) trainIn(c *cobra.Command, f trainFlags, cfg train.Config, from *tr
 		return fail(exitUsage, err) // the device's errors have their own code: this one is the configuration's
 	}
 	defer run.Close()
+	if err := dev.room("a checkpoint", checkpointBytes*int64(run.Model.Count())); err != nil {
+		return err // else the first one would end the run
+	}
 	if from != nil {
 		run.OtherText = c.Flags().Changed("data")
 		if err := run.Restore(*from); errors.Is(err, train.ErrOtherText) {
