@@ -630,6 +630,9 @@ func TestImport(t *testing.T) {
 	}
 	save := func(dir string) {
 		t.Helper()
+		if err := os.MkdirAll(dir, 0o755); err != nil { // a run makes no folder of its own anew
+			t.Fatal(err)
+		}
 		if _, err := r.Save(dir, 1); err != nil {
 			t.Fatal(err)
 		}
