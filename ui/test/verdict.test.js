@@ -1,5 +1,6 @@
 // What the page concludes from losses, and that it has one number for one moment.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import test from "node:test";
 import { Column, SMOOTHING, Smoothed } from "../columns.js";
 import { loss } from "../format.js";
@@ -37,6 +38,21 @@ test("a validation is not held against losses of other steps", () => {
     for (const every of [50, 100, 25]) {
       for (let seed = 1; seed <= 20; seed++) assert.deepEqual(heart(words({ steps: 300, every, training: fast, unseen: fast, noise, seed })), [], `noise ${noise}, seed ${seed}`);
     }
+  }
+});
+
+test("the default first run, as it was measured, is not said to learn by heart", () => {
+  const { loss: losses, evals } = JSON.parse(readFileSync(new URL("testdata/first-run.json", import.meta.url), "utf8"));
+  for (const every of [25, 50]) {
+    const track = new Track();
+    losses.forEach((/** @type {number} */ x, /** @type {number} */ i) => {
+      const step = i + 1;
+      track.add({ rows: [{ step, loss: x, tokens: 2048 * step }], seconds: 0.1, left: 1 }, 2048, 1000);
+      const val = evals.find((/** @type {[number, number]} */ e) => e[0] === step && step % every === 0);
+      if (val) track.eval(step, val[1]);
+      assert.notEqual(judge(track, 1000).word, "Learning by heart", `step ${step}`);
+    });
+    assert.ok(track.evals.length >= 3);
   }
 });
 
