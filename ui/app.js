@@ -89,7 +89,10 @@ export class App {
       const last = d.rows.at(-1);
       if (this.run && last) Object.assign(this.run, { step: last.step, loss: this.track.smooth });
       this.tell("track", d);
-      if (this.description?.step.high === 0 && last && last.step >= KNOWN) void this.describe(); // how long a step takes is known now
+      if (this.#clocked !== d.run && last && last.step >= KNOWN) {
+        this.#clocked = d.run;
+        void this.describe(); // how long a step takes is known now
+      }
     });
     client.on("eval", (d) => {
       if (d.run !== this.run?.id) return;
@@ -518,6 +521,7 @@ export class App {
   }
 
   #smoothing = SMOOTHING;
+  /** The run whose speed the description has. */ #clocked = "";
 
   /** smooth has all losses smoothed as the charts are. @param {number} alpha */
   smooth(alpha) {
