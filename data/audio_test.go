@@ -124,7 +124,7 @@ func TestBadWAV(t *testing.T) {
 	}{
 		{nil, "no WAV file"}, {[]byte("RIFF"), "no WAV file"}, {[]byte("ID3 some mp3 file"), "want RIFF"},
 		{good[:12], "before a data chunk"}, {good[:30], "the file ends after"}, {good[:len(good)-4], "cut off"},
-		{change(20, 2), "format 0x2"}, {change(20, 0x55), "convert it first"}, {change(34, 12), "12 bits"}, {change(22, 0, 0), "0 channels"},
+		{change(20, 2), "format 0x2"}, {change(20, 0x55), "convert it to WAV first"}, {change(34, 7), "7 bits"}, {change(34, 33), "33 bits"}, {change(22, 0, 0), "0 channels"},
 		{change(24, 1, 0, 0, 0), "1 samples a second"}, {change(32, 3), "frames of 3 bytes"}, {change(12, 'j', 'u', 'n', 'k'), "before the fmt"},
 		{wav(3, 32, 8000, false, [][]float64{{0}, {math.NaN()}}), "sample 1 of channel 0 is NaN"},
 	} {
@@ -133,26 +133,6 @@ func TestBadWAV(t *testing.T) {
 			t.Errorf("%.20q...: got %v, want %q", c.b, err, c.want)
 		}
 	}
-}
-
-func FuzzDecodeWAV(f *testing.F) {
-	f.Add(wav(1, 16, 8000, false, tone(10, 2)))
-	f.Add(wav(3, 64, 44100, true, tone(3, 1)))
-	f.Add(wav(1, 24, 8000, true, tone(3, 3)))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		a, err := DecodeWAV("x", b)
-		if err != nil {
-			return
-		}
-		if len(a.Samples) == 0 || len(a.Samples) > len(b) || a.Rate < minRate || a.Rate > maxRate {
-			t.Errorf("%d samples at %d of %d bytes", len(a.Samples), a.Rate, len(b))
-		}
-		for _, s := range a.Samples {
-			if !(s >= -1 && s <= 1) {
-				t.Fatalf("sample %g", s)
-			}
-		}
-	})
 }
 
 func TestEncodeWAV(t *testing.T) {

@@ -79,11 +79,18 @@ func checkRate(name string, rate int) error {
 	return nil
 }
 
-// LoadSound reads a file as LoadFile does, but for WAV files, which become sounds of rate samples a second.
+// LoadSound reads a file as LoadFile does, but for WAV files, which become sounds of rate samples a second. Sounds of
+// another kind, and texts of two bytes a character, are errors.
 func LoadSound(path string, rate int) (*Corpus, error) {
 	c, err := LoadFile(path)
-	if err != nil || !IsWAV(c.text) {
-		return c, err
+	if err != nil {
+		return nil, err
+	}
+	if !IsWAV(c.text) {
+		if err := checkText(path, c.text); err != nil {
+			return nil, err
+		}
+		return c, nil
 	}
 	a, err := DecodeWAV(path, c.text)
 	if err != nil {
