@@ -2,6 +2,7 @@ package gpu
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -110,6 +111,7 @@ func TestChoose(t *testing.T) {
 		{Name: "Iris Xe", Backend: "vulkan", Type: "integrated"},
 		{Name: "GeForce", Backend: "vulkan", Type: "discrete"},
 		{Name: "GeForce", Backend: "d3d12", Type: "discrete"},
+		{Name: "GeForce", Backend: "vulkan", Type: "discrete"}, // of the same name as the third
 	}
 	for _, c := range []struct {
 		o    Options
@@ -122,16 +124,43 @@ func TestChoose(t *testing.T) {
 		{Options{Adapter: "d3d"}, as, 3, ""},
 		{Options{Adapter: "pipe"}, as, 0, ""},
 		{Options{}, as[:1], 0, ""},
-		{Options{Adapter: "foo"}, as[:2], 0, `no adapter matches "foo"; there are: llvmpipe, vulkan, cpu; Iris Xe, vulkan, integrated`},
-		{Options{Hardware: true}, as[:1], 0, `every adapter is a CPU; there are: llvmpipe, vulkan, cpu`},
+		{Options{Adapter: "foo"}, as[:2], 0, `no adapter matches "foo"; there are: gpu:0 llvmpipe, vulkan, cpu; gpu:1 Iris Xe, vulkan, integrated`},
+		{Options{Hardware: true}, as[:1], 0, `every adapter is a CPU; there are: gpu:0 llvmpipe, vulkan, cpu`},
 		{Options{Hardware: true, Adapter: "pipe"}, as, 0, `no adapter matches "pipe"`},
 		{Options{}, nil, 0, "no adapter"},
+		{Options{Adapter: "geforce"}, as, 2, ""},
+		{Options{Adapter: "gpu:0"}, as, 0, ""},
+		{Options{Adapter: "GPU:4"}, as, 4, ""},
+		{Options{Adapter: "gpu:2"}, as[:2], 0, `no adapter gpu:2; there are 2: gpu:0 llvmpipe, vulkan, cpu; gpu:1 Iris Xe, vulkan, integrated`},
+		{Options{Adapter: "gpu:-1"}, as[:1], 0, `no adapter gpu:-1; there are 1: `},
+		{Options{Adapter: "gpu:x"}, as[:1], 0, `no adapter matches "gpu:x"`},
+		{Options{Adapter: "gpu:0"}, nil, 0, "no adapter"},
 	} {
-		i, err := c.o.choose(c.as)
+		i, _, err := c.o.choose(c.as)
 		if c.err != "" {
 			want(t, err, c.err)
 		} else if err != nil || i != c.want {
 			t.Errorf("%+v: got %d, %v, want %d", c.o, i, err, c.want)
+		}
+	}
+}
+
+// Of adapters that fit a name alike the first is taken, and the others can be told.
+func TestChooseEquals(t *testing.T) {
+	as := []Adapter{
+		{Name: "GeForce", Backend: "vulkan", Type: "discrete"},
+		{Name: "GeForce", Backend: "vulkan", Type: "cpu", Software: true},
+		{Name: "GeForce", Backend: "vulkan", Type: "discrete"},
+		{Name: "Arc", Backend: "vulkan", Type: "discrete"},
+	}
+	for name, others := range map[string][]string{"geforce": {"gpu:2"}, "vulkan": {"gpu:2", "gpu:3"}, "arc": nil, "gpu:2": nil} {
+		_, equals, err := Options{Adapter: name}.choose(as)
+		var got []string
+		for _, a := range equals {
+			got = append(got, a.Option())
+		}
+		if err != nil || !slices.Equal(got, others) {
+			t.Errorf("%s: got %v, %v, want %v", name, got, err, others)
 		}
 	}
 }
@@ -144,6 +173,17 @@ func TestOpenNoMatch(t *testing.T) {
 	}
 	_, err = Open(Options{Adapter: "no such thing"})
 	want(t, err, `gpu: no adapter matches "no such thing"; there are: `, as[0].Name)
+	_, err = Open(Options{Adapter: "gpu:99"})
+	want(t, err, fmt.Sprintf("gpu: no adapter gpu:99; there are %d: ", len(as)), as[0].Name)
+	last := as[len(as)-1]
+	g, err := Open(Options{Adapter: last.Option()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	if a := g.Adapter(); a.Index != len(as)-1 || a.Name != last.Name || len(g.Equals()) > 0 {
+		t.Errorf("%s opens %+v", last.Option(), a)
+	}
 }
 
 func TestInfo(t *testing.T) {

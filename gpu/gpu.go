@@ -5,6 +5,7 @@ package gpu
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"unsafe"
 
@@ -33,6 +34,7 @@ var defaultLimits = Limits{
 
 // Adapter describes a GPU of the machine, or a CPU that plays one.
 type Adapter struct {
+	Index    int    // its place in Adapters
 	Name     string // "llvmpipe (LLVM 15.0.6, 256 bits)"
 	Backend  string // "vulkan", "metal", "d3d12", "webgpu"
 	Type     string // "discrete", "integrated", "cpu" or "unknown"
@@ -45,19 +47,34 @@ type Adapter struct {
 // String is the name, the backend and the type: llvmpipe (LLVM 15.0.6, 256 bits), vulkan, cpu.
 func (a Adapter) String() string { return fmt.Sprintf("%s, %s, %s", a.Name, a.Backend, a.Type) }
 
+// Option is what Options.Adapter takes for this adapter and no other: gpu:0 for the first of Adapters.
+func (a Adapter) Option() string { return indexPrefix + strconv.Itoa(a.Index) }
+
+// indexPrefix begins the name of an adapter by its place.
+const indexPrefix = "gpu:"
+
 // Adapters lists the machine's adapters. In the browser it lists what the page is offered.
 func Adapters() ([]Adapter, error) {
 	as, err := adapters()
 	if err != nil {
 		return nil, fmt.Errorf("gpu: %w", err)
 	}
+	number(as)
 	return as, nil
+}
+
+// number tells adapters their places.
+func number(as []Adapter) {
+	for i := range as {
+		as[i].Index = i
+	}
 }
 
 // Options says how to open a device. The zero value takes the best adapter: a discrete GPU before an integrated one
 // before an unknown one before a CPU, and of equals the first.
 type Options struct {
-	// Adapter is a part of the adapter's name or backend, in any case; empty: any.
+	// Adapter is a part of the adapter's name or backend, in any case, or its place among Adapters, as in gpu:1; empty:
+	// any.
 	Adapter string
 	// Hardware refuses adapters that are a CPU.
 	Hardware bool
@@ -70,33 +87,45 @@ type Options struct {
 	TuneFile string
 }
 
-// choose picks the adapter that o asks for.
-func (o Options) choose(as []Adapter) (int, error) {
+// choose picks the adapter that o asks for; equals are those whose name or backend fits as well, of the same type.
+func (o Options) choose(as []Adapter) (best int, equals []Adapter, err error) {
+	number(as)
+	name := strings.ToLower(o.Adapter)
+	place, placeErr := strconv.Atoi(strings.TrimPrefix(name, indexPrefix))
+	byPlace := strings.HasPrefix(name, indexPrefix) && placeErr == nil
 	best, rank := -1, -1
 	var names []string
 	for i, a := range as {
-		names = append(names, a.String())
-		s := strings.ToLower(a.Name + "\n" + a.Backend)
-		if !strings.Contains(s, strings.ToLower(o.Adapter)) || o.Hardware && a.Software {
+		names = append(names, a.Option()+" "+a.String())
+		fits := strings.Contains(strings.ToLower(a.Name+"\n"+a.Backend), name)
+		if byPlace {
+			fits = i == place
+		}
+		if !fits || o.Hardware && a.Software {
 			continue
 		}
 		r := map[string]int{"discrete": 3, "integrated": 2, "unknown": 1}[a.Type]
 		if a.Software {
 			r = 0
 		}
-		if r > rank {
-			best, rank = i, r
+		switch {
+		case r > rank:
+			best, rank, equals = i, r, nil
+		case r == rank:
+			equals = append(equals, a)
 		}
 	}
 	switch {
 	case len(as) == 0:
-		return 0, ErrNoAdapter
+		err = ErrNoAdapter
 	case best < 0 && o.Hardware && o.Adapter == "":
-		return 0, fmt.Errorf("every adapter is a CPU; there are: %s", strings.Join(names, "; "))
+		err = fmt.Errorf("every adapter is a CPU; there are: %s", strings.Join(names, "; "))
+	case best < 0 && byPlace:
+		err = fmt.Errorf("no adapter %s; there are %d: %s", o.Adapter, len(as), strings.Join(names, "; "))
 	case best < 0:
-		return 0, fmt.Errorf("no adapter matches %q; there are: %s", o.Adapter, strings.Join(names, "; "))
+		err = fmt.Errorf("no adapter matches %q; there are: %s", o.Adapter, strings.Join(names, "; "))
 	}
-	return best, nil
+	return best, equals, err
 }
 
 var errClosed = errors.New("gpu: the device is closed")
@@ -105,6 +134,7 @@ var errClosed = errors.New("gpu: the device is closed")
 type Device struct {
 	d       driver
 	adapter Adapter
+	equals  []Adapter
 	lim     Limits
 	rounds  int   // prog.Traits.LoopRounds
 	shorts  bool  // prog.Traits.ShortLoops
@@ -129,16 +159,23 @@ type arena struct {
 
 // Open opens a device of the adapter that opts asks for. Its limits are the adapter's.
 func Open(opts Options) (*Device, error) {
-	d, a, err := openAdapter(opts.choose)
+	var equals []Adapter
+	d, a, err := openAdapter(func(as []Adapter) (i int, err error) {
+		i, equals, err = opts.choose(as)
+		return i, err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("gpu: %w", err)
 	}
-	return &Device{d: d, adapter: a, lim: d.limits(), rounds: loopRounds(a), shorts: shortLoops(a), arenas: map[*prog.Arena]*arena{}, pipes: map[pipeKey]*pipe{},
+	return &Device{d: d, adapter: a, equals: equals, lim: d.limits(), rounds: loopRounds(a), shorts: shortLoops(a), arenas: map[*prog.Arena]*arena{}, pipes: map[pipeKey]*pipe{},
 		runners: map[*runner]bool{}, tune: newTuner(opts, a), source: shaders.Source}, nil
 }
 
 // Adapter describes the device's adapter.
 func (g *Device) Adapter() Adapter { return g.adapter }
+
+// Equals are the adapters that fitted what Open was asked for as well as the one it took, which came first.
+func (g *Device) Equals() []Adapter { return g.equals }
 
 // Limits are those of the device, not only what WebGPU promises.
 func (g *Device) Limits() Limits { return g.lim }

@@ -13,7 +13,7 @@ import (
 // mostJSON bounds the JSON files of a checkpoint, in bytes: far above any real one.
 const mostJSON = 1 << 24
 
-// readJSON reads a small JSON file.
+// readJSON reads a small JSON file. A byte order mark, which some editors put first, is left out.
 func readJSON(path string) ([]byte, error) {
 	st, err := os.Stat(path)
 	if err != nil {
@@ -25,7 +25,11 @@ func readJSON(path string) ([]byte, error) {
 	if st.Size() > mostJSON {
 		return nil, fmt.Errorf("model: %s: %d bytes, want at most %d", path, st.Size(), mostJSON)
 	}
-	return os.ReadFile(path)
+	b, err := os.ReadFile(path)
+	if bytes.HasPrefix(b, []byte("\xff\xfe")) || bytes.HasPrefix(b, []byte("\xfe\xff")) {
+		return nil, fmt.Errorf("model: %s: is in UTF-16: save it as UTF-8", path)
+	}
+	return bytes.TrimPrefix(b, []byte("\ufeff")), err
 }
 
 // eachMember calls visit with every member of the object that b is. Anything else, a key that comes twice, and text

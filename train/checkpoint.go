@@ -188,7 +188,7 @@ func (r *Run) writeCheckpoint(dir string, passing bool) (s runState, err error) 
 	if err != nil {
 		return s, err
 	}
-	s = runState{Format: runStateFormat, Step: r.step, Tokens: r.tokens(), Seed: r.Config.Train.Seed, Text: text, SHA256: map[string]string{}, Passing: passing}
+	s = runState{Format: runStateFormat, Step: r.step, Tokens: r.Tokens(), Seed: r.Config.Train.Seed, Text: text, SHA256: map[string]string{}, Passing: passing}
 	for _, f := range checkpointFiles {
 		if s.SHA256[f], err = hashFile(filepath.Join(dir, f)); err != nil {
 			return s, err
@@ -400,7 +400,7 @@ func (r *Run) Restore(c Checkpoint) error {
 	if err := r.Model.Load(r.ex, filepath.Join(c.Dir, model.WeightsFile)); err != nil {
 		return err
 	}
-	r.step, r.began = s.Step, s.Step
+	r.step, r.began, r.read = s.Step, s.Step, s.Tokens
 	return nil
 }
 

@@ -53,8 +53,9 @@ type Run struct {
 	// OtherText lets Restore take a checkpoint that was trained on another text.
 	OtherText bool
 
-	step   int // updates made
-	began  int // step at which its weights were initialised or loaded
+	step   int   // updates made
+	began  int   // step at which its weights were initialised or loaded
+	read   int64 // tokens up to began, where other batches may have been
 	train  *model.TrainStep
 	trainR prog.Runner
 	eval   *model.EvalStep
@@ -288,14 +289,14 @@ func (r *Run) advance() error {
 	if err := r.trainR.Run(); err != nil {
 		return fmt.Errorf("train: step %d: %w", r.step, err)
 	}
-	r.pending = append(r.pending, Step{Step: r.step, LR: r.Config.Train.Schedule(r.step), Tokens: r.tokens()})
+	r.pending = append(r.pending, Step{Step: r.step, LR: r.Config.Train.Schedule(r.step), Tokens: r.Tokens()})
 	return nil
 }
 
-// tokens is the number of tokens read so far.
-func (r *Run) tokens() int64 {
+// Tokens is the number of tokens read so far, by earlier parts of the run too, whatever their batches were.
+func (r *Run) Tokens() int64 {
 	t := r.Config.Train
-	return int64(r.step) * int64(t.BatchSize*t.SeqLen*t.MicroBatches)
+	return r.read + int64(r.step-r.began)*int64(t.BatchSize*t.SeqLen*t.MicroBatches)
 }
 
 // flush reads the metrics of the steps since the last flush from the device and tells o. Where one is not finite, those

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -26,12 +29,23 @@ type Scalar struct {
 	Value float64
 }
 
+// eventPrefix begins the names by which TensorBoard knows event files; the time follows, in seconds.
+const eventPrefix = "events.out.tfevents."
+
 // CreateEventFile creates a new event file in dir, under a name that TensorBoard recognises. A run that goes on after
-// step, 0 for one that begins, makes another one: TensorBoard reads them all, and drops what earlier ones hold of later
-// steps.
+// step, 0 for one that begins, makes another one: TensorBoard reads them all, in the order of their names, and drops what
+// earlier ones hold of later steps. So that it also does where the clock went back, the file's time is later than that
+// of any file in dir, and its events' time than theirs.
 func CreateEventFile(dir string, step int) (*EventFile, error) {
+	named, wall, err := lastEvents(dir)
+	if err != nil {
+		return nil, err
+	}
+	ahead := max(0, time.Until(wall))
+	now := func() time.Time { return time.Now().Add(ahead) }
+	at := max(now().Unix(), named+1)
 	for n := 0; ; n++ {
-		path := filepath.Join(dir, fmt.Sprintf("events.out.tfevents.%010d.innerloop.%d", time.Now().Unix(), n))
+		path := filepath.Join(dir, fmt.Sprintf("%s%010d.innerloop.%d", eventPrefix, at, n))
 		f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o644)
 		if os.IsExist(err) {
 			continue
@@ -39,12 +53,61 @@ func CreateEventFile(dir string, step int) (*EventFile, error) {
 		if err != nil {
 			return nil, err
 		}
-		e := &EventFile{f: f, now: time.Now}
+		e := &EventFile{f: f, now: now}
 		// Every file begins with its version (field 3 of Event).
 		e.event(0, protoBytes(nil, 3, []byte("brain.Event:2")))
 		// Event.session_log { status: START }: at the second and later ones TensorBoard drops all from this step on.
 		e.event(step+1, protoBytes(nil, 7, []byte{1 << 3, 1}))
 		return e, nil
+	}
+}
+
+// lastEvents returns the latest time in the names of dir's event files, 0 where there are none, and the latest of the
+// events in the last file.
+func lastEvents(dir string) (named int64, wall time.Time, err error) {
+	es, err := os.ReadDir(dir) // by name
+	if err != nil {
+		return 0, wall, err
+	}
+	last := ""
+	for _, e := range es {
+		rest, ok := strings.CutPrefix(e.Name(), eventPrefix)
+		digits, _, _ := strings.Cut(rest, ".")
+		if at, err := strconv.ParseInt(digits, 10, 64); ok && err == nil && e.Type().IsRegular() && len(digits) == 10 && at >= named {
+			named, last = at, e.Name()
+		}
+	}
+	if last == "" {
+		return named, wall, nil
+	}
+	f, err := os.Open(filepath.Join(dir, last))
+	if err != nil {
+		return named, wall, err
+	}
+	defer f.Close() //nolint:errcheck // was only read
+	return named, lastWall(bufio.NewReader(f)), nil
+}
+
+// lastWall is the latest time of the records that r holds, as far as they are whole: a killed process leaves half a one.
+func lastWall(r *bufio.Reader) (latest time.Time) {
+	for {
+		head, err := r.Peek(12 + 9) // length, its checksum, and the first field: the time
+		if err != nil {
+			return latest
+		}
+		n := binary.LittleEndian.Uint64(head)
+		if n < 9 || n > 1<<24 || binary.LittleEndian.Uint32(head[8:]) != maskedCRC(head[:8]) {
+			return latest
+		}
+		if head[12] == 1<<3|1 {
+			s := math.Float64frombits(binary.LittleEndian.Uint64(head[13:]))
+			if t := time.UnixMicro(int64(s * 1e6)); s > 0 && s < 1e10 && t.After(latest) {
+				latest = t
+			}
+		}
+		if _, err := r.Discard(12 + int(n) + 4); err != nil {
+			return latest
+		}
 	}
 }
 

@@ -2,11 +2,15 @@ package train
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"testing"
 	"time"
 )
@@ -79,4 +83,127 @@ func TestEventFileGoesOn(t *testing.T) {
 	if want := []byte("\x10\xad\x02\x3a\x02\x08\x01"); !bytes.Equal(b[len(b)-4-len(want):len(b)-4], want) {
 		t.Errorf("the file ends with %x, want step 301 and %x", b[len(b)-20:], want)
 	}
+}
+
+// protoFields calls each with the fields of a message: its number, and a number or bytes.
+func protoFields(b []byte, each func(field int, v uint64, data []byte)) {
+	for len(b) > 0 {
+		key, n := binary.Uvarint(b)
+		b = b[n:]
+		var v uint64
+		var data []byte
+		switch key & 7 {
+		case 0:
+			v, n = binary.Uvarint(b)
+		case 1:
+			v, n = binary.LittleEndian.Uint64(b), 8
+		case 2:
+			size, m := binary.Uvarint(b)
+			n = m + int(size)
+			data = b[m:n]
+		case 5:
+			v, n = uint64(binary.LittleEndian.Uint32(b)), 4
+		}
+		b = b[n:]
+		each(int(key>>3), v, data)
+	}
+}
+
+// boardShows are the steps that TensorBoard shows of a folder's only tag, and all events' times: it reads the files in the
+// order of their names, and a session's start, but for the first, drops what has its step or a later one.
+func boardShows(t *testing.T, dir string) (steps []int, walls []float64) {
+	t.Helper()
+	es, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	started := false
+	for _, e := range es {
+		b, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for len(b) >= 16 {
+			n := int(binary.LittleEndian.Uint64(b))
+			if len(b) < 16+n {
+				break
+			}
+			step, start, value := 0, false, false
+			protoFields(b[12:12+n], func(field int, v uint64, _ []byte) {
+				switch field {
+				case 1:
+					walls = append(walls, math.Float64frombits(v))
+				case 2:
+					step = int(v)
+				case 5:
+					value = true
+				case 7:
+					start = true
+				}
+			})
+			b = b[16+n:]
+			if start && started {
+				steps = slices.DeleteFunc(steps, func(s int) bool { return s >= step })
+			}
+			started = started || start
+			if value {
+				steps = append(steps, step)
+			}
+		}
+	}
+	return steps, walls
+}
+
+// A run goes on within the same second, and after its clock went back by hours: no step is hidden, no time goes back.
+func TestEventFileOrder(t *testing.T) {
+	dir := t.TempDir()
+	write := func(from, to int) string {
+		e, err := CreateEventFile(dir, from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for s := from + 1; s <= to; s++ {
+			e.Scalars(s, Scalar{"loss", 1})
+		}
+		if err := errors.Join(e.Flush(), e.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return e.Name()
+	}
+	want := func(n int) {
+		t.Helper()
+		steps, walls := boardShows(t, dir)
+		all := make([]int, n)
+		for i := range all {
+			all[i] = i + 1
+		}
+		if !slices.Equal(steps, all) {
+			t.Errorf("TensorBoard shows the steps %v, want %v", steps, all)
+		}
+		if !slices.IsSorted(walls) {
+			t.Errorf("the time goes back: %v", walls)
+		}
+	}
+	// As from a clock that was three hours ahead: the name, and the events.
+	first := write(0, 7)
+	b, err := os.ReadFile(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ahead := time.Now().Add(3 * time.Hour)
+	for at := 0; at < len(b); {
+		n := int(binary.LittleEndian.Uint64(b[at:]))
+		binary.LittleEndian.PutUint64(b[at+13:], math.Float64bits(float64(ahead.UnixNano())/1e9))
+		at += 16 + n
+	}
+	b = append(b, b[:20]...) // and half a record
+	if err := errors.Join(os.Remove(first), os.WriteFile(filepath.Join(dir, fmt.Sprintf("events.out.tfevents.%010d.innerloop.0", ahead.Unix())), b, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	write(5, 9) // of the first one's steps two are made anew
+	want(9)
+	for i := range 12 { // in one second
+		write(9+i, 10+i)
+	}
+	want(21)
 }

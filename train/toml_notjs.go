@@ -14,6 +14,10 @@ import (
 
 // decodeTOML reads text into c and notes in set the keys that it has.
 func decodeTOML(name string, text []byte, c *Config, set map[string]bool) error {
+	text, err := plainText(name, text)
+	if err != nil {
+		return err
+	}
 	before := *c
 	d := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields()
 	if err := d.Decode(c); err != nil {

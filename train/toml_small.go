@@ -22,6 +22,10 @@ func smallDecode(name string, text []byte, c *Config) error {
 
 // smallRead is smallDecode that notes in seen, which is empty, the keys and tables that text has.
 func smallRead(name string, text []byte, c *Config, seen map[string]bool) error {
+	text, err := plainText(name, text)
+	if err != nil {
+		return err
+	}
 	if line, err := smallLines(string(text), c, seen); err != nil {
 		return fmt.Errorf("%s:%d: %w", name, line, err)
 	}

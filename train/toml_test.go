@@ -3,9 +3,11 @@
 package train
 
 import (
+	"encoding/binary"
 	"math"
 	"strings"
 	"testing"
+	"unicode/utf16"
 )
 
 // strange is a configuration with every kind of value.
@@ -53,12 +55,49 @@ func TestSmallTOML(t *testing.T) {
 	}
 }
 
+// What editors and shells make of a configuration is read alike: with a byte order mark, with CR and LF, in UTF-16.
+func TestEncodedTOML(t *testing.T) {
+	want := strange()
+	text, err := want.Text()
+	if err != nil {
+		t.Fatal(err)
+	}
+	wide := func(order binary.AppendByteOrder, text string) (b []byte) {
+		for _, u := range utf16.Encode([]rune("\ufeff" + text)) {
+			b = order.AppendUint16(b, u)
+		}
+		return b
+	}
+	crlf := strings.ReplaceAll(string(text), "\n", "\r\n")
+	for name, b := range map[string][]byte{
+		"BOM": append([]byte("\ufeff"), text...), "BOM, CRLF": []byte("\ufeff" + crlf), "UTF-16LE": wide(binary.LittleEndian, string(text)), "UTF-16BE": wide(binary.BigEndian, crlf),
+	} {
+		if got, err := Parse("f", b); err != nil || len(Diff(want, got)) > 0 {
+			t.Errorf("%s: %v %v", name, Diff(want, got), err)
+		}
+		got := Default()
+		if err := smallDecode("f", b, &got); err != nil || len(Diff(want, got)) > 0 {
+			t.Errorf("%s, small: %v %v", name, Diff(want, got), err)
+		}
+	}
+	for text, want := range map[string]string{
+		"\xff\xfed\x00e": "f: is in UTF-16, but ends within a character: save it as UTF-8", "\xff\xfe\x00\x00d\x00\x00\x00": "f: is in UTF-32: save it as UTF-8",
+	} {
+		_, err := Parse("f", []byte(text))
+		c := Default()
+		if small := smallDecode("f", []byte(text), &c); err == nil || err.Error() != want || small == nil || small.Error() != want {
+			t.Errorf("%q: got %v and %v, want %s", text, err, small, want)
+		}
+	}
+}
+
 // FuzzSmallTOML: what the small reader takes, the library reads to the same.
 func FuzzSmallTOML(f *testing.F) {
 	for _, c := range []Config{Default(), strange()} {
 		f.Add(string(smallEncode(c)))
 		text, _ := c.Text()
 		f.Add(string(text))
+		f.Add("\ufeff" + string(text))
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		small, library := Default(), Default()

@@ -56,9 +56,12 @@ export class History {
     const { length } = rows;
     const end = rows[length - 1];
     // The rows' tokens, over the time they took together. What was read before them is known from the event before,
-    // else from the steps' equal sizes.
+    // else from the other steps: those of this event, where it has several; an earlier part of the run may have had others.
     let before = rows[0].step === this.step.last + 1 ? this.#tokens : NaN;
-    if (!Number.isFinite(before)) before = end.tokens * (1 - length / end.step);
+    if (!Number.isFinite(before)) {
+      const step = length > 1 ? (end.tokens - rows[0].tokens) / (length - 1) : end.tokens / end.step;
+      before = end.tokens - step * length;
+    }
     const rate = seconds > 0 ? (end.tokens - before) / seconds : NaN;
     for (const r of rows) {
       this.step.push(r.step);

@@ -130,6 +130,7 @@ func (s *Session) load(id string, lo loadOptions) (_ *openRun, err error) {
 		return nil, fail(codeStorage, err)
 	}
 	o.last, o.eval = past.Last, past.Eval
+	o.last.Tokens = o.run.Tokens() // the metrics may be gone
 	if o.loss, err = smoothed(o.dir); err != nil {
 		return nil, fail(codeStorage, err)
 	}

@@ -21,13 +21,13 @@ type deviceFlags struct {
 }
 
 func (d *deviceFlags) add(c *cobra.Command) {
-	c.Flags().StringVar(&d.name, "device", "", "device `NAME`: auto (a hardware GPU if there is one, else cpu), cpu (pure Go), gpu (any WebGPU adapter), or a part of an adapter's name")
+	c.Flags().StringVar(&d.name, "device", "", "device `NAME`: auto (a hardware GPU if there is one, else cpu), cpu (pure Go), gpu (any WebGPU adapter), a part of an adapter's name, or gpu:N, the adapter that innerloop doctor lists so")
 	c.Flags().IntVar(&d.threads, "threads", 0, "run the cpu device on `N` threads; 0: one for each processor")
 	complete(c, "device", func() (names []string) {
 		as, _ := gpu.Adapters() // none: no completions
 		names = append(names, "auto", "cpu", "gpu")
 		for _, a := range as {
-			names = append(names, a.Name)
+			names = append(names, a.Name, cobra.CompletionWithDesc(a.Option(), a.String()))
 		}
 		return names
 	})
@@ -125,7 +125,19 @@ func openGPU(o gpu.Options) (*device, error) {
 	if host {
 		limit = memlimit.Physical()
 	}
-	return &device{guard(g, limit, host).counting(), g.Adapter().String(), ""}, nil
+	return &device{guard(g, limit, host).counting(), g.Adapter().String(), equals(o.Adapter, g.Adapter(), g.Equals())}, nil
+}
+
+// equals says which adapters a name that was asked for means beside the one that is taken; empty: none.
+func equals(name string, taken gpu.Adapter, others []gpu.Adapter) string {
+	if name == "" || len(others) == 0 {
+		return ""
+	}
+	var options []string
+	for _, a := range others {
+		options = append(options, a.Option())
+	}
+	return fmt.Sprintf("%s; %q is %s too: --device %s takes that", taken.Option(), name, strings.Join(options, " and "), options[0])
 }
 
 // tuning says whether programs try the variants of their kernels, and where what they find is kept.

@@ -24,6 +24,7 @@ const doctorTolerance = 1e-4
 // checkup is what doctor finds out about a device.
 type checkup struct {
 	Name     string  `json:"name"`
+	Device   string  `json:"device"` // what --device takes for it
 	Backend  string  `json:"backend"`
 	Type     string  `json:"type,omitempty"`
 	Vendor   string  `json:"vendor,omitempty"`
@@ -36,11 +37,10 @@ type checkup struct {
 	OK        bool       `json:"ok"`
 	Error     string     `json:"error,omitempty"`
 	Steps     []stepSeen `json:"steps,omitempty"`
-	Deviation float64    `json:"deviation"` // the largest, relative to the reference
+	Deviation *float64   `json:"deviation"` // the largest, relative to the reference; null: not tried, or not finite
 	Prepare   float64    `json:"prepare_seconds"`
 	First     float64    `json:"first_step_seconds"` // drivers compile at first use
 	Second    float64    `json:"second_step_seconds"`
-	Skipped   string     `json:"skipped,omitempty"` // why it was not tried
 }
 
 type stepSeen struct {
@@ -77,7 +77,7 @@ func (a *app) doctorCommand() *cobra.Command {
 		Short: "List the devices and check that each computes what it should",
 		Long: `List the machine's devices with the limits that matter, train two steps of a small model on each, and compare losses
 and gradient norms with the same steps in pure Go and float64. A device that fails, or deviates by more than 1e-4 of
-the value, makes the exit code 4. What --device auto takes is said at the end.`,
+the value, makes the exit code 4. What --device takes for each is said with it, and what auto takes at the end.`,
 		Example: `  innerloop doctor
   innerloop doctor --json`,
 		Args:              noArgs,
@@ -162,10 +162,12 @@ func (c *checkup) examine(ex prog.Executor, want []stepSeen) {
 		return
 	}
 	c.First, c.Second = c.Steps[0].seconds, c.Steps[1].seconds
-	c.Deviation = deviation(c.Steps, want)
-	if c.OK = c.Deviation <= doctorTolerance; !c.OK {
-		c.Error = fmt.Sprintf("deviates from the reference by %.1e, want at most %.0e", c.Deviation, doctorTolerance)
-		c.Deviation = min(c.Deviation, math.MaxFloat64) // JSON has no infinity
+	off := deviation(c.Steps, want)
+	if !math.IsInf(off, 0) { // JSON has no infinity
+		c.Deviation = &off
+	}
+	if c.OK = off <= doctorTolerance; !c.OK {
+		c.Error = fmt.Sprintf("deviates from the reference by %.1e, want at most %.0e", off, doctorTolerance)
 	}
 }
 
@@ -188,25 +190,19 @@ func (a *app) doctor(asJSON bool) error {
 	}
 	cpu := prog.NewCPU[float32](0)
 	defer cpu.Close()
-	c := checkup{Name: cpu.Info().Name, Backend: "go", Threads: runtime.GOMAXPROCS(0), Memory: memlimit.Physical().Bytes}
+	c := checkup{Name: cpu.Info().Name, Device: "cpu", Backend: "go", Threads: runtime.GOMAXPROCS(0), Memory: memlimit.Physical().Bytes}
 	c.examine(cpu, r.Reference)
 	add(c)
 	adapters, adaptersErr := gpu.Adapters()
-	seen := map[string]bool{}
 	for _, ad := range adapters {
-		c := checkup{Name: ad.Name, Backend: ad.Backend, Type: ad.Type, Vendor: ad.Vendor, DeviceID: ad.Device, Software: ad.Software, Limits: limitsOf(ad.Limits)}
-		if seen[ad.Name] {
-			c.Skipped = "not tried: another adapter has the same name"
-		} else {
-			seen[ad.Name] = true
-			c.examineAdapter(r.Reference)
-		}
+		c := checkup{Name: ad.Name, Device: ad.Option(), Backend: ad.Backend, Type: ad.Type, Vendor: ad.Vendor, DeviceID: ad.Device, Software: ad.Software, Limits: limitsOf(ad.Limits)}
+		c.examineAdapter(r.Reference)
 		add(c)
 	}
 	r.conclude(adapters, adaptersErr, cpu.Info().Name)
 	bad := 0
 	for _, c := range r.Devices {
-		if !c.OK && c.Skipped == "" {
+		if !c.OK {
 			bad++
 		}
 	}
@@ -228,16 +224,12 @@ func limitsOf(l gpu.Limits) *limits {
 }
 
 func (c *checkup) examineAdapter(want []stepSeen) {
-	d, err := gpu.Open(gpu.Options{Adapter: c.Name})
+	d, err := gpu.Open(gpu.Options{Adapter: c.Device})
 	if err != nil {
 		c.Error = oneLine(err)
 		return
 	}
 	defer d.Close()
-	if d.Adapter().Name != c.Name {
-		c.Skipped = "not tried: its name is a part of another adapter's"
-		return
-	}
 	c.examine(d, want)
 }
 
@@ -279,14 +271,13 @@ func (a *app) printCheckup(c checkup) {
 		p("  limits   buffer %s, binding %s; %d storage buffers a kernel; workgroup: %d invocations, %s\n", byteCount(l.Buffer),
 			byteCount(l.Binding), l.StorageBuffers, l.Invocations, byteCount(int64(l.WorkgroupMemory)))
 	}
+	p("  option   --device %s\n", c.Device)
 	switch {
-	case c.Skipped != "":
-		p("  step     %s\n", c.Skipped)
 	case !c.OK:
 		p("  step     FAILED: %s\n", c.Error)
 	default:
 		p("  step     ok: loss %.6f, gradient norm %.6f; largest deviation %.1e\n           ready in %s, first step %s, second %.1f ms\n", c.Steps[0].Loss,
-			c.Steps[0].GradNorm, c.Deviation, clock(c.Prepare), clock(c.First), 1e3*c.Second)
+			c.Steps[0].GradNorm, *c.Deviation, clock(c.Prepare), clock(c.First), 1e3*c.Second)
 	}
 }
 

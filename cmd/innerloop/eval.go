@@ -33,14 +33,15 @@ type evalFlags struct {
 
 // evalResult is what eval --json prints.
 type evalResult struct {
-	Model       string  `json:"model"`
-	Data        string  `json:"data"`
-	Device      string  `json:"device"`
-	SeqLen      int     `json:"seq_len"`
-	Tokens      int     `json:"tokens"` // that were predicted
-	Loss        float64 `json:"loss"`   // nats a token
-	BitsPerByte float64 `json:"bits_per_byte"`
-	Perplexity  float64 `json:"perplexity"`
+	Model       string   `json:"model"`
+	Data        string   `json:"data"`
+	Device      string   `json:"device"`
+	SeqLen      int      `json:"seq_len"`
+	Documents   int      `json:"documents,omitempty"` // of the whole text, where the run parts it
+	Tokens      int      `json:"tokens"`              // that were predicted
+	Loss        float64  `json:"loss"`                // nats a token
+	BitsPerByte float64  `json:"bits_per_byte"`
+	Perplexity  *float64 `json:"perplexity"` // null: beyond what a float64 holds
 }
 
 func (a *app) evalCommand() *cobra.Command {
@@ -162,6 +163,10 @@ func (a *app) eval(c *cobra.Command, f evalFlags) error {
 	}
 	l := cfg.Train.SeqLen
 	docs := part.Documents(cfg.Data.Document)
+	if cfg.Data.Document != "" {
+		r.Documents = text.Documents(cfg.Data.Document).Len()
+		a.checkSeparator(text, cfg.Data.Document)
+	}
 	step, err := train.NewScorer(m, docs, min(cfg.Train.BatchSize, part.Windows(l)), l)
 	if err != nil {
 		return err
@@ -182,7 +187,7 @@ func (a *app) eval(c *cobra.Command, f evalFlags) error {
 	if f.json {
 		return printJSON(a, r)
 	}
-	r.print(a, dev, m, fmt.Sprintf("in windows of %d", l))
+	r.print(a, dev, m, fmt.Sprintf("in windows of %d%s", l, documents(text, cfg.Data.Document)))
 	return nil
 }
 
@@ -213,7 +218,10 @@ func (r *evalResult) set(loss float64, n int) error {
 	if math.IsNaN(loss) || math.IsInf(loss, 0) {
 		return failf(exitData, "%s: the loss is %g: the model's weights are damaged", r.Model, loss)
 	}
-	r.Tokens, r.Loss, r.BitsPerByte, r.Perplexity = n, loss, loss/math.Ln2, math.Exp(min(loss, 700))
+	r.Tokens, r.Loss, r.BitsPerByte, r.Perplexity = n, loss, loss/math.Ln2, nil
+	if p := math.Exp(loss); !math.IsInf(p, 0) {
+		r.Perplexity = &p
+	}
 	return nil
 }
 
@@ -224,7 +232,18 @@ func (r *evalResult) print(a *app, dev *device, m *model.LM, how string) {
 	a.out.printf("device      %s\n", dev)
 	a.out.printf("loss        %.4f nats a token\n", r.Loss)
 	a.out.printf("            %.4f bits a byte\n", r.BitsPerByte)
-	a.out.printf("perplexity  %.4f\n", r.Perplexity)
+	a.out.printf("perplexity  %s\n", perplexity(r.Perplexity))
+}
+
+// perplexity prints a perplexity; nil is one that no float64 holds.
+func perplexity(p *float64) string {
+	switch {
+	case p == nil:
+		return "beyond 1.8e308"
+	case *p < 1e9:
+		return fmt.Sprintf("%.4f", *p)
+	}
+	return fmt.Sprintf("%.4e", *p)
 }
 
 // evalContext is eval --context: part's loss against position, rows windows at a time.

@@ -177,7 +177,7 @@ func TestExamine(t *testing.T) {
 	good.examine(cpu, want)
 	bad.examine(skewed{cpu}, want)
 	broken.examine(dead{cpu}, want)
-	if !good.OK || good.Error != "" || good.Deviation != 0 {
+	if !good.OK || good.Error != "" || good.Deviation == nil || *good.Deviation != 0 {
 		t.Errorf("good: %+v", good)
 	}
 	if bad.OK || bad.Error != "deviates from the reference by 1.0e-03, want at most 1e-04" {
@@ -188,8 +188,24 @@ func TestExamine(t *testing.T) {
 	}
 	nan := checkup{}
 	nan.examine(cpu, want[:1])
-	if _, err := json.Marshal(nan); err != nil || nan.OK {
-		t.Errorf("%+v: %v", nan, err)
+	if b, err := json.Marshal(nan); err != nil || nan.OK || !strings.Contains(string(b), `"deviation":null`) {
+		t.Errorf("%s: %v", b, err)
+	}
+}
+
+// Of two adapters that a name means the other can be found and chosen.
+func TestEquals(t *testing.T) {
+	as := []gpu.Adapter{{Index: 0, Name: "GeForce"}, {Index: 1, Name: "GeForce"}, {Index: 3, Name: "GeForce"}}
+	for want, got := range map[string]string{
+		`gpu:0; "geforce" is gpu:1 and gpu:3 too: --device gpu:1 takes that`: equals("geforce", as[0], as[1:]),
+		`gpu:0; "geforce" is gpu:1 too: --device gpu:1 takes that`:           equals("geforce", as[0], as[1:2]),
+	} {
+		if got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	if got := equals("", as[0], as[1:]) + equals("geforce", as[0], nil); got != "" {
+		t.Errorf("got %s", got)
 	}
 }
 

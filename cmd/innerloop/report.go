@@ -35,15 +35,14 @@ type report struct {
 
 func newReport(a *app, run *train.Run, out *folder, quiet bool) *report {
 	r := &report{app: a, run: run, out: out, quiet: quiet, saved: -1, start: time.Now(), tty: a.tty, eval: out.past.Eval}
-	t := run.Config.Train
 	if n := run.Step(); n > 0 {
 		r.saved = n
 		r.first = out.past.Last // its loss, where the metrics have it
-		r.first.Step, r.first.Tokens = n, int64(n)*int64(t.BatchSize*t.SeqLen*t.MicroBatches)
+		r.first.Step, r.first.Tokens = n, run.Tokens()
 		r.last = r.first
 	}
-	if a.tty != nil && !quiet && t.Steps > 0 {
-		r.bar = newBar(a.tty, t.Steps)
+	if a.tty != nil && !quiet && run.Config.Train.Steps > 0 {
+		r.bar = newBar(a.tty, run.Config.Train.Steps)
 	}
 	return r
 }

@@ -345,6 +345,7 @@ func (a *app) trainOn(ctx context.Context, f trainFlags, dev *device, run *train
 	trainPart, val := run.Text()
 	started := run.Step()
 	finished := restored && started == cfg.Train.Steps
+	a.checkSeparator(text, cfg.Data.Document)
 	if !f.quiet {
 		if t := cfg.Train; t.Fault != "" {
 			a.out.printf("%s", faultLine(t.Fault, f.brought))
@@ -413,7 +414,7 @@ func (a *app) header(cfg train.Config, dev *device, run *train.Run, text *data.C
 	a.out.printf("model   %s parameters: %s, %s of %d, %s of %d, K=%d\n",
 		count(run.Model.Count()), m.Name(), plural(m.NumHiddenLayers, "layer"), m.HiddenSize,
 		plural(m.NumAttentionHeads, "head"), m.HeadDim(), m.MiniBatchSize)
-	a.out.printf("data    %s: %s%s to train on, %s\n", shown(text.Name()), what, length(trainPart.Len()), held)
+	a.out.printf("data    %s: %s%s to train on, %s%s\n", shown(text.Name()), what, length(trainPart.Len()), held, documents(text, cfg.Data.Document))
 	a.out.printf("train   %s of %s tokens: %s x %d tokens; seed %d\n", plural(t.Steps, "step"),
 		count(t.MicroBatches*t.BatchSize*t.SeqLen), sequences, t.SeqLen, t.Seed)
 	a.out.printf("memory  %s\n", describe(run.Program().Stats()))
@@ -432,6 +433,21 @@ func (a *app) aboutFolder(out *folder, sound bool) {
 		}
 	}
 	a.out.printf("\n")
+}
+
+// documents says in how many documents a separator parts a text; nothing where there is none.
+func documents(text *data.Corpus, separator string) string {
+	if separator == "" {
+		return ""
+	}
+	return ", " + plural(text.Documents(separator).Len(), "document")
+}
+
+// checkSeparator says on standard error that a text is one document because its separator does not occur.
+func (a *app) checkSeparator(text *data.Corpus, separator string) {
+	if why := text.CheckSeparator(separator); why != "" {
+		fmt.Fprintf(a.err, "innerloop: %s\n", shown(why))
+	}
 }
 
 // samples prints what the model makes of the configuration's prompts.

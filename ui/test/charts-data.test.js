@@ -26,6 +26,13 @@ test("a history is loaded and grown", () => {
   for (const c of [m.step, m.loss, m.gradNorm, m.lr, m.tokensPerSecond, m.valStep, m.valLoss]) assert.equal(c.length, 0);
 });
 
+test("tokens a second of a run that goes on with other batches", () => {
+  const m = new History();
+  // Ten steps of 64 tokens were made elsewhere; those of now have 512.
+  m.append({ run: "a", seconds: 2, rows: [11, 12].map((step) => ({ step, loss: 1, gradNorm: 1, lr: 1, tokens: 640 + 512 * (step - 10) })) });
+  assert.deepEqual(values(m.tokensPerSecond), [512, 512]);
+});
+
 test("tokens a second come from the tokens of the event before", () => {
   const m = new History();
   m.append({ run: "a", seconds: 2, rows: rows(1, 2) }); // the run's first steps: 200 tokens
