@@ -17,7 +17,7 @@ import (
 
 // Config describes a run: what a TOML configuration file holds.
 type Config struct {
-	Device string       `toml:"device" comment:"auto, cpu, gpu, or a part of an adapter's name"`
+	Device string       `toml:"device" comment:"auto, cpu, gpu, a part of an adapter's name, or gpu:N, as doctor lists them"`
 	Model  model.Config `toml:"model"`
 	Data   Data         `toml:"data"`
 	Train  Options      `toml:"train"`

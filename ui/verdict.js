@@ -197,10 +197,12 @@ function byHeart(track) {
 }
 
 /**
- * likeness says a loss as a choice: a model of loss 1.8 hesitates as between 6 bytes.
+ * likeness says a loss as a choice: a model of loss 1.8 hesitates as between 6 bytes. A loss above 14, which only a model
+ * that has run away has, would be a number that nobody reads, or infinite.
  * @param {number} loss in nats
  */
 export function likeness(loss) {
   const n = Math.exp(loss);
+  if (n >= 1e6) return "over a million";
   return n < 10 ? n.toFixed(1) : String(Math.round(n));
 }

@@ -41,7 +41,7 @@ type evalResult struct {
 	Tokens      int      `json:"tokens"`              // that were predicted
 	Loss        float64  `json:"loss"`                // nats a token
 	BitsPerByte float64  `json:"bits_per_byte"`
-	Perplexity  *float64 `json:"perplexity"` // null: beyond what a float64 holds
+	Perplexity  *float64 `json:"perplexity"` // null: beyond 1e308, about what a float64 holds
 }
 
 func (a *app) evalCommand() *cobra.Command {
@@ -235,11 +235,11 @@ func (r *evalResult) print(a *app, dev *device, m *model.LM, how string) {
 	a.out.printf("perplexity  %s\n", perplexity(r.Perplexity))
 }
 
-// perplexity prints a perplexity; nil is one that no float64 holds.
+// perplexity prints a perplexity; nil is one beyond about what a float64 holds.
 func perplexity(p *float64) string {
 	switch {
 	case p == nil:
-		return "beyond 1.8e308"
+		return "beyond 1e308"
 	case *p < 1e9:
 		return fmt.Sprintf("%.4f", *p)
 	}

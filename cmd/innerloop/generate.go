@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -121,6 +122,11 @@ func (a *app) promptBytes(f *generateFlags) ([]byte, error) {
 	if err != nil {
 		return nil, failf(exitData, "standard input: %w", cause(err))
 	}
+	// Shells and editors of Windows begin a text with a mark that is no part of it, or write two bytes a character.
+	if err := data.CheckEncoding("standard input", b); err != nil {
+		return nil, fail(exitData, err)
+	}
+	b = bytes.TrimPrefix(b, []byte(data.ByteOrderMark))
 	if len(b) == 0 && f.state == "" {
 		return nil, failf(exitUsage, "standard input is empty: want a text to continue, at least one byte")
 	}

@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
-
 	"innerloop/rundir"
 	"innerloop/train"
 )
@@ -21,8 +19,7 @@ type report struct {
 	out *folder
 
 	quiet   bool
-	tty     *os.File                 // the terminal, if out is one
-	bar     *progressbar.ProgressBar // on tty
+	bar     *bar // on the terminal, if out is one
 	start   time.Time
 	first   train.Step // the last one of an earlier part of the run, where this one goes on
 	last    train.Step
@@ -34,15 +31,16 @@ type report struct {
 }
 
 func newReport(a *app, run *train.Run, out *folder, quiet bool) *report {
-	r := &report{app: a, run: run, out: out, quiet: quiet, saved: -1, start: time.Now(), tty: a.tty, eval: out.past.Eval}
+	r := &report{app: a, run: run, out: out, quiet: quiet, saved: -1, start: time.Now(), eval: out.past.Eval}
 	if n := run.Step(); n > 0 {
 		r.saved = n
 		r.first = out.past.Last // its loss, where the metrics have it
 		r.first.Step, r.first.Tokens = n, run.Tokens()
 		r.last = r.first
 	}
-	if a.tty != nil && !quiet && run.Config.Train.Steps > 0 {
-		r.bar = newBar(a.tty, run.Config.Train.Steps)
+	if a.tty != nil && drawsBars(os.Getenv) && !quiet && run.Config.Train.Steps > 0 {
+		r.bar = newBar(a.tty)
+		r.draw()
 	}
 	return r
 }

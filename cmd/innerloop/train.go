@@ -84,7 +84,8 @@ func (a *app) trainCommand() *cobra.Command {
 
 A WAV file is a sound: its channels are mixed and brought to data.sample_rate, and its samples, 8-bit mu-law, are the
 tokens. So is the generated data.task=sounds. At the end of such a run samples are written to its folder as WAV files:
-sample-1.wav begins in silence, sample-2.wav goes on with what was held out.
+sample-1.wav begins in silence, sample-2.wav goes on with what was held out. A sound of another kind, as MP3, has to be
+converted first, and so has a text in UTF-16: its bytes would say little.
 
 The folder --out gets
   config.toml        the whole configuration of the run: --config takes it to run the same again

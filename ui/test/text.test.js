@@ -71,6 +71,8 @@ test("the verdict follows the losses", () => {
   assert.equal(judge(run((i) => 7 + noise(i), 100), 300).word, "Not learning");
   assert.equal(likeness(Math.log(256)), "256");
   assert.equal(likeness(Math.log(6.3)), "6.3");
+  assert.equal(likeness(13.8), "984609");
+  for (const loss of [14, 40, 710, 1e30]) assert.equal(likeness(loss), "over a million");
 });
 
 test("the track knows its speed and forgets what was taken back", () => {
