@@ -33,12 +33,19 @@ const exitCodesTopic = `innerloop exits with
   3  bad input: a text or a checkpoint that cannot be read or does not fit
   4  the device: none such, it failed, has too little memory, or computes wrong results
   5  the output cannot be written: no permission, a full disk
-  6  training diverged: a loss or gradient that is not finite; the message names its origin, the last checkpoint is kept
-  7  interrupted by SIGINT or SIGTERM: training finished its step and wrote a checkpoint; bench printed nothing
-  8  diagnose, or logs compare, found a cause: the model is not healthy; or diagnose could not test for one
+  6  training diverged: a loss or gradient that is not finite; the message names its origin, the last good step is saved
+  7  interrupted by a signal: training finished its step and wrote a checkpoint; bench printed nothing
+  8  diagnose found a cause: the model is not healthy
 
-Everything but 0 comes with one line on standard error. A second signal ends the program at once, as does the first one
-in commands other than train and bench.`
+Everything but 0 comes with one line on standard error. The codes of train are in its folder's exit.json too.
+
+SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 and SIGXCPU interrupt train and bench; SIGHUP and SIGINT do not where
+they were ignored at the start, as by nohup. While the step is finished all others are ignored, but for a second SIGINT,
+which ends the program at once. Other commands are ended by SIGINT, SIGTERM and SIGHUP at once, as by the system, and by
+SIGQUIT with code 7; SIGABRT prints what the program is doing.
+
+Where nobody reads standard output any more, as after | head, training goes on in silence; other commands end, silently,
+by SIGPIPE (a shell says 141).`
 
 // failure is an error that knows its exit code.
 type failure struct {

@@ -92,20 +92,28 @@ The folder --out gets
   metrics.jsonl      a line a step, and a line a validation; events.out.tfevents.* is the same for TensorBoard
   model.safetensors  the newest weights, written whole or not at all
   config.json        the model's configuration, for this program and the official PyTorch code
-  checkpoints        what --resume goes on from; train.save_every says how often, train.keep_checkpoints how many
+  checkpoints        what --resume goes on from: train.save_every says after how many steps, and train.keep_checkpoints
+                     how many of them stay; one every train.save_seconds beside them stays until the next
+  exit.json          how the run ended: exit code, error, step, host, the batch system's job, begin and end
   files.json         the names of what the run wrote: nothing else that lies in the folder is overwritten or removed
 
-One seed on one device gives one model, byte for byte, in one go or in parts. SIGINT and SIGTERM end the run after its
-step with a checkpoint and exit code 7; a second signal ends it at once.
+One seed on one device gives one model, byte for byte, in one go or in parts. Whatever asks the run to end, a terminal's
+Ctrl-C, its hanging up, or a batch system's SIGTERM, SIGUSR1, SIGUSR2 or SIGXCPU, ends it after its step with a checkpoint
+and exit code 7; only a second SIGINT ends it at once. A kill loses what came after the last checkpoint. Where the output's
+reader goes away, as in innerloop train | head, the run goes on in silence.
 
 --resume goes on from the newest whole checkpoint of a run that was stopped or killed, with the run's own config.toml
 unless --config names another: the command that began a run goes on with it once --resume is added. --steps, --set and
---device change it; a checkpoint of another model or seed is refused.`,
+--device change it; a checkpoint of another model or seed is refused.
+
+--resume=auto with --out goes on where there is a run, begins where there is none, and says so with code 0 where it is
+complete: one command for every start of a job. A folder of the name auto is ./auto.`,
 		Example: `  innerloop train
   innerloop train --data book.txt --steps 1000 --out runs/book
   innerloop train --config configs/opticks.toml --data opticks.txt --seed 1 --out runs/opticks
   innerloop train --out runs/long --set train.save_every=100 --stop-after 500
   innerloop train --resume runs/long
+  innerloop train --config job.toml --out runs/job --resume=auto
   innerloop train --data piano.wav --out runs/piano
   innerloop train --set model.hidden_size=256 --set train.lr=1e-3 --device cpu`,
 		Args: func(c *cobra.Command, args []string) error {
@@ -134,7 +142,7 @@ unless --config names another: the command that began a run goes on with it once
 	fl.Uint64Var(&f.seed, "seed", 0, "seed `N` for initial weights, batches and samples (default: the configuration's)")
 	fl.IntVar(&f.steps, "steps", 0, "make `N` training steps (default: the configuration's)")
 	fl.StringVar(&f.out, "out", "", "folder `DIR` for the run's files (default: runs/TEXT-DATE-TIME)")
-	fl.Var(&f.resume, "resume", "go on with the run in `DIR`, or in that of --out")
+	fl.Var(&f.resume, "resume", "go on with the run in `DIR`, or in that of --out; auto: begin where there is none")
 	fl.Lookup("resume").NoOptDefVal = "true"
 	fl.IntVar(&f.stopAfter, "stop-after", 0, "stop after `N` more steps, with a checkpoint: --resume goes on")
 	fl.BoolVar(&f.force, "force", false, "replace the run that --out holds; what it removes is named")

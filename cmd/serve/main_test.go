@@ -394,4 +394,5 @@ func TestBundle(t *testing.T) {
 	if err := c.Wait(); err != nil {
 		t.Errorf("after a signal: %v", err)
 	}
+	hangUp(t, bin)
 }
