@@ -40,6 +40,15 @@ func (p Part) Documents(separator string) Documents {
 	}
 }
 
+// Longest is the length of the longest document of a part of n tokens.
+func (d Documents) Longest(n int) int {
+	most, last := 0, 0
+	for _, s := range d.starts {
+		most, last = max(most, s-last), s
+	}
+	return max(most, n-last)
+}
+
 // MiniBatches is the largest number of inner steps, of k tokens each, in a row of l: a document's end cuts one short.
 func (d Documents) MiniBatches(l, k int) int {
 	k = max(1, k)

@@ -105,6 +105,14 @@ func NewDecoder(m *LM, ex prog.Executor) *Decoder {
 // Position is the number of tokens read since the beginning of the text.
 func (d *Decoder) Position() int { return d.position }
 
+// Left is how many tokens the decoder can still read: a model that places its tokens has only so many positions.
+func (d *Decoder) Left() int {
+	if c := d.lm.Config; c.needsPositions() {
+		return c.MaxPositionEmbeddings - d.position
+	}
+	return mostPosition - d.position
+}
+
 // Reset begins a new text.
 func (d *Decoder) Reset() { d.position = 0 }
 

@@ -266,7 +266,7 @@ func TestFlat(t *testing.T) {
 		{"sample.prompts", "a", "want a list of strings"},
 		{"data.file", nil, "want a string"},
 		{"__proto__", 1.0, "unknown key"},
-		{"train", 1.0, "it is a table"},
+		{"train", 1.0, "train is a table: want one of its keys"},
 	} {
 		c := Demo()
 		if err := c.SetValue(bad.key, bad.value); err == nil || !strings.Contains(err.Error(), bad.want) || len(Diff(c, Demo())) > 0 {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"innerloop/data"
+	"innerloop/internal/words"
 	"innerloop/model"
 	"innerloop/prog"
 )
@@ -83,13 +84,35 @@ func Corpus(c Data) (*data.Corpus, error) {
 	return data.GenerateCorpus(c.Task, 1, c.StoryBytes, c.SampleRate)
 }
 
+// Split is the part of a text to train on and the part that is held out. A text that is too short, or in which there is
+// nothing to predict, is an error.
+func Split(c Config, text *data.Corpus) (trainPart, val data.Part, err error) {
+	if trainPart, val, err = text.Split(c.Data.ValFraction, c.Train.SeqLen); err != nil {
+		return trainPart, val, err
+	}
+	for _, p := range []data.Part{trainPart, val} {
+		if err := CheckPredicts(p, p.Documents(c.Data.Document), c.Data.Document); err != nil {
+			return trainPart, val, err
+		}
+	}
+	return trainPart, val, nil
+}
+
+// CheckPredicts is an error where every document of a part, which separator ends, has one token: there is none to predict.
+func CheckPredicts(p data.Part, docs data.Documents, separator string) error {
+	if p.Len() < 2 || docs.Longest(p.Len()) > 1 {
+		return nil
+	}
+	return fmt.Errorf("train: %s tokens in which every document has one: there is none to predict; data.document %.40q ends a document too often", words.Count(p.Len()), separator)
+}
+
 // New prepares a run of a valid configuration on ex: initial weights, recorded programs, split text.
 func New(c Config, ex prog.Executor, text *data.Corpus) (*Run, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
 	t := c.Train
-	trainPart, val, err := text.Split(c.Data.ValFraction, t.SeqLen)
+	trainPart, val, err := Split(c, text)
 	if err != nil {
 		return nil, err
 	}

@@ -376,7 +376,7 @@ func TestNewErrors(t *testing.T) {
 	for _, c := range []struct{ assign, want string }{
 		{"train.seq_len=64", "data: short: 100 bytes split into 90 for training and 10 for validation"},
 		{"train.lr=-1", "train: train.lr -1, want"},
-		{"model.num_attention_heads=5", "model: hidden_size 32 is not a multiple of"},
+		{"model.num_attention_heads=5", "model: hidden_size 32, want a multiple of"},
 	} {
 		conf := tiny()
 		if err := conf.Set(c.assign); err != nil {

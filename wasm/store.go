@@ -156,6 +156,14 @@ func (s *Session) start(p startParams) (any, error) {
 		}
 		fill = func(dir string) error { return copyWeights(from, filepath.Join(dir, initialDir)) }
 	}
+	// A text that will not do is refused while the run before is still open.
+	text, err := train.Corpus(c.Data)
+	if err != nil {
+		return nil, fail(codeData, err)
+	}
+	if _, _, err := train.Split(c, text); err != nil {
+		return nil, fail(codeConfig, err)
+	}
 	s.shut()
 	s.revive()
 	s.enter(stateLoading, nil)

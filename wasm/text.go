@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"innerloop/data"
+	"innerloop/internal/words"
 	"innerloop/model"
 )
 
@@ -62,7 +63,7 @@ func (o *openRun) speak() error {
 	d.Reset()
 	ids := data.Bytes{}.Encode(nil, given)
 	var out []byte
-	for range length {
+	for range min(length, d.Left()-len(given)+1) { // the model may place no more
 		if o.ctx != nil && o.ctx.Err() != nil {
 			done = o.sample.Paid
 			return nil
@@ -147,6 +148,9 @@ func (s *Session) generate(id int64, p generateParams) error {
 	if g.step != o.run.Step() || kept == 0 || len(text) < kept || !slices.Equal(g.text[:kept], text[:kept]) {
 		g.decoder.Reset()
 		kept = 0
+	}
+	if left := g.decoder.Left() - (len(text) - kept) + 1; p.Tokens > left {
+		return failf(codeUsage, "generate: %s after %s, want at most %d: model.max_position_embeddings ends there", words.Plural(p.Tokens, "token"), words.Plural(len(text), "byte"), max(0, left))
 	}
 	g.step, g.text, g.begin = o.run.Step(), text, timeNow()
 	g.unread = data.Bytes{}.Encode(g.unread[:0], text[kept:])

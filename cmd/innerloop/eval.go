@@ -163,6 +163,9 @@ func (a *app) eval(c *cobra.Command, f evalFlags) error {
 	}
 	l := cfg.Train.SeqLen
 	docs := part.Documents(cfg.Data.Document)
+	if err := train.CheckPredicts(part, docs, cfg.Data.Document); err != nil {
+		return fail(exitData, err)
+	}
 	if cfg.Data.Document != "" {
 		r.Documents = text.Documents(cfg.Data.Document).Len()
 		a.checkSeparator(text, cfg.Data.Document)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 
@@ -110,15 +111,15 @@ func checkOutput(flag, path string) error {
 	return nil
 }
 
-// promptBytes is the text or the sound that the options ask to continue.
-func (a *app) promptBytes(f *generateFlags) ([]byte, error) {
+// promptBytes is the text or the sound that the options ask to continue; of standard input no more than most bytes.
+func (a *app) promptBytes(f *generateFlags, most int) ([]byte, error) {
 	if f.sound.prompt != "" {
 		return f.sound.promptTokens()
 	}
 	if f.prompt != "-" {
 		return []byte(f.prompt), nil
 	}
-	b, err := io.ReadAll(a.in)
+	b, err := io.ReadAll(io.LimitReader(a.in, int64(most)+1))
 	if err != nil {
 		return nil, failf(exitData, "standard input: %w", cause(err))
 	}
@@ -127,10 +128,43 @@ func (a *app) promptBytes(f *generateFlags) ([]byte, error) {
 		return nil, fail(exitData, err)
 	}
 	b = bytes.TrimPrefix(b, []byte(data.ByteOrderMark))
-	if len(b) == 0 && f.state == "" {
+	switch {
+	case len(b) == 0 && f.state == "":
 		return nil, failf(exitUsage, "standard input is empty: want a text to continue, at least one byte")
+	case len(b) > most:
+		return nil, failf(exitUsage, "standard input has more than the %s that the model can read: want less of it", plural(most, "byte"))
 	}
 	return b, nil
+}
+
+// mostPrompt bounds a prompt as texts are bounded.
+const mostPrompt = math.MaxInt32
+
+// promptFor is promptBytes of which each is a token of the model.
+func (a *app) promptFor(f *generateFlags, cfg model.Config, most int) ([]byte, error) {
+	prompt, err := a.promptBytes(f, most)
+	for i, b := range prompt {
+		if int(b) >= cfg.VocabSize {
+			return nil, failf(exitUsage, "byte %d of the prompt is %d, but the model's vocabulary has %s", i, b, plural(cfg.VocabSize, "token"))
+		}
+	}
+	return prompt, err
+}
+
+// fits is an error where d has not the positions for a prompt and for what is to follow it.
+func (f *generateFlags) fits(d *model.Decoder, given int) error {
+	if given == 0 && d.Position() == 0 {
+		given = silentPrompt // a sound
+	}
+	read := given + f.tokens
+	if f.tokens > 0 && f.saveState == "" {
+		read-- // the last one is not read
+	}
+	if left := d.Left(); read > left {
+		return failf(exitUsage, "--tokens %d after %s: the model places %s more, its max_position_embeddings: want --tokens %d at most, or a shorter prompt",
+			f.tokens, plural(given, "byte"), plural(left, "token"), max(0, f.tokens-(read-left)))
+	}
+	return nil
 }
 
 func (a *app) generate(c *cobra.Command, f generateFlags) error {
@@ -141,17 +175,15 @@ func (a *app) generate(c *cobra.Command, f generateFlags) error {
 	if err := f.sound.resolve(c, &f); err != nil {
 		return err
 	}
-	prompt, err := a.promptBytes(&f)
-	if err != nil {
-		return err
-	}
 	cfg, err := model.LoadConfig(filepath.Join(f.model, model.ConfigFile))
 	if err != nil {
 		return checkpointError(f.model, err)
 	}
-	for i, b := range prompt {
-		if int(b) >= cfg.VocabSize {
-			return failf(exitUsage, "byte %d of the prompt is %d, but the model's vocabulary has %d tokens", i, b, cfg.VocabSize)
+	// Standard input may be long, and somebody's work: it is read once all else is there.
+	var prompt []byte
+	if f.prompt != "-" {
+		if prompt, err = a.promptFor(&f, cfg, 0); err != nil {
+			return err
 		}
 	}
 	dev, err := f.device.open("auto")
@@ -170,6 +202,14 @@ func (a *app) generate(c *cobra.Command, f generateFlags) error {
 		if err := d.Load(f.state); err != nil {
 			return fail(exitData, err)
 		}
+	}
+	if f.prompt == "-" {
+		if prompt, err = a.promptFor(&f, cfg, min(d.Left(), mostPrompt)); err != nil {
+			return err
+		}
+	}
+	if err := f.fits(d, len(prompt)); err != nil {
+		return err
 	}
 	goOn := a.goOn
 	if f.sound.given(c) {

@@ -218,6 +218,15 @@ func (a *app) soundSamples(ctx context.Context, cfg train.Config, m *model.LM, d
 		}
 		f := soundFlags{file: filepath.Join(out.dir, name), rate: rate}
 		d.Reset()
+		given := len(prompt)
+		if given == 0 {
+			given = silentPrompt
+		}
+		length, cut := fitting(d, given, length)
+		if length == 0 {
+			a.out.printf("sample %d%s\n", i+1, cut)
+			continue
+		}
 		if _, err := f.write(ctx, d, model.NewSampler(o, cfg.Train.Seed+uint64(i)), m.Config.VocabSize, prompt, length); err != nil {
 			return err
 		}
@@ -228,7 +237,7 @@ func (a *app) soundSamples(ctx context.Context, cfg train.Config, m *model.LM, d
 		if i == 0 {
 			a.out.printf("\n")
 		}
-		a.out.printf("sample %d, temperature %g, from %s: %s: %s\n", i+1, o.Temperature, from, shown(f.file), soundOf(rate, len(prompt), length))
+		a.out.printf("sample %d, temperature %g, from %s%s: %s: %s\n", i+1, o.Temperature, from, cut, shown(f.file), soundOf(rate, len(prompt), length))
 	}
 	return nil
 }

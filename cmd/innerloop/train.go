@@ -294,7 +294,7 @@ func (a *app) trainIn(c *cobra.Command, f trainFlags, cfg train.Config, from *tr
 	if err != nil {
 		return fail(exitData, err)
 	}
-	if _, _, err := text.Split(cfg.Data.ValFraction, cfg.Train.SeqLen); err != nil {
+	if _, _, err := train.Split(cfg, text); err != nil {
 		return fail(exitData, err)
 	}
 	if cfg.Data.File != "" { // the folder's configuration works from anywhere
@@ -471,13 +471,30 @@ func (a *app) samples(ctx context.Context, cfg train.Config, m *model.LM, dev *d
 		if p == "" {
 			continue
 		}
-		a.out.printf("\nsample %d, temperature %g:\n", i+1, o.Temperature)
+		d.Reset()
+		n, cut := fitting(d, len(p), cfg.Sample.Tokens)
+		a.out.printf("\nsample %d, temperature %g%s:\n", i+1, o.Temperature, cut)
+		if n == 0 {
+			continue
+		}
 		s := model.NewSampler(o, cfg.Train.Seed+uint64(i))
-		if err := a.stream(ctx, d, s, m.Config.VocabSize, []byte(p), cfg.Sample.Tokens); err != nil {
+		if err := a.stream(ctx, d, s, m.Config.VocabSize, []byte(p), n); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// fitting is how many of n tokens d can make after a prompt of given ones, and where not all, words about it. What is made
+// last is not read.
+func fitting(d *model.Decoder, given, n int) (fits int, cut string) {
+	if fits = max(0, d.Left()-given+1); fits >= n {
+		return n, ""
+	}
+	if d.Left() < given {
+		fits = 0
+	}
+	return fits, fmt.Sprintf(", cut after %d of %d: model.max_position_embeddings ends there", fits, n)
 }
 
 // interrupted is the error of a run that a signal ended.
