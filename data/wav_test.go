@@ -82,7 +82,7 @@ func wavKinds() []wavKind {
 		b := le.AppendUint64(le.AppendUint64(nil, 0), uint64(size))
 		return wavChunk("ds64", le.AppendUint32(le.AppendUint64(b, uint64(size/2)), 0), -1)
 	}
-	ext := func(bits, valid, tag byte) []byte {
+	ext := func(valid, tag byte) []byte {
 		return append([]byte{22, 0, valid, 0, 4, 0, 0, 0, tag, 0}, "\x00\x00\x00\x00\x10\x00\x80\x00\x00\xaa\x00\x38\x9b\x71"...)
 	}
 	var s24in32 []byte
@@ -127,7 +127,7 @@ func wavKinds() []wavKind {
 		{"odd chunk, padded by a letter", wavFile("RIFF", -1, pcm, wavChunk("LIST", append(bytes.Clone(odd), 'x'), len(odd)), data(-1)), "", nil},
 		{"odd chunk, no pad byte", wavFile("RIFF", -1, pcm, wavChunk("LIST", odd, -1)[:8+len(odd)], data(-1)), "", nil},
 		{"bext first", wavFile("RIFF", -1, wavChunk("bext", bytes.Repeat([]byte("x"), 602), -1), wavChunk("JUNK", make([]byte, 28), -1), pcm, wavChunk("fact", le.AppendUint32(nil, wavN), -1), data(-1), wavChunk("LIST", junk, -1)), "", nil},
-		{"24 bits in 32, extensible", wavFile("RIFF", -1, wavFmt(0xFFFE, 1, 8000, 32, -1, ext(32, 24, 1)...), wavChunk("data", s32, -1)), "", half},
+		{"24 bits in 32, extensible", wavFile("RIFF", -1, wavFmt(0xFFFE, 1, 8000, 32, -1, ext(24, 1)...), wavChunk("data", s32, -1)), "", half},
 		{"20 bits in 3 bytes", wavFile("RIFF", -1, wavFmt(1, 1, 8000, 20, 3), wavChunk("data", s24, -1)), "", half},
 		{"24 bits in 4 bytes", wavFile("RIFF", -1, wavFmt(1, 1, 8000, 24, 4), wavChunk("data", s24in32, -1)), "", half},
 		{"12 bits in 2 bytes", wavFile("RIFF", -1, wavFmt(1, 1, 8000, 12, 2), data(-1)), "", nil},

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -111,7 +112,7 @@ var barLine = regexp.MustCompile(`^ *[0-9]+% `)
 
 // smallRun are the arguments of a short run.
 func smallRun(dir string, steps int) []string {
-	args := []string{"train", "--device", "cpu", "--threads", "1", "--no-sample", "--out", dir, "--steps", fmt.Sprint(steps)}
+	args := []string{"train", "--device", "cpu", "--threads", "1", "--no-sample", "--out", dir, "--steps", strconv.Itoa(steps)}
 	for _, s := range []string{"model.hidden_size=32", "model.num_hidden_layers=1", "train.batch_size=2", "train.seq_len=32", "train.log_every=1", "train.eval_every=20", "data.story_bytes=20000"} {
 		args = append(args, "--set", s)
 	}
