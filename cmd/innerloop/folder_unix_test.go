@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"innerloop/model"
 	"innerloop/rundir"
 	"innerloop/train"
 )
@@ -203,5 +205,107 @@ func TestPipes(t *testing.T) {
 		if err := os.RemoveAll(filepath.Join(root, "to")); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// An export that is killed at a random moment leaves the old model, the new one, or one without weights that the next
+// command brings back: never the configuration of one with the weights of the other.
+func TestExportKilled(t *testing.T) {
+	root := t.TempDir()
+	models := map[string]string{} // config.json and weights of the two, by name
+	read := func(dir string) (config, weights string) {
+		c, _ := os.ReadFile(filepath.Join(dir, model.ConfigFile))
+		w, _ := os.ReadFile(filepath.Join(dir, model.WeightsFile))
+		return string(c), string(w)
+	}
+	for i, size := range []string{"64", "128"} {
+		run := filepath.Join(root, fmt.Sprint("run", i))
+		if _, errs, code := innerloop(append(leastArgs(run, 1), "--set", "model.hidden_size="+size, "--set", "model.intermediate_size=512")...); code != exitOK {
+			t.Fatal(errs)
+		}
+		c, w := read(run)
+		models[c] = w
+	}
+	dir := filepath.Join(root, "hf")
+	export := func(i int) *exec.Cmd {
+		return exec.Command("innerloop", "export", "--model", filepath.Join(root, fmt.Sprint("run", i%2)), "--out", dir, "--force")
+	}
+	begin := time.Now()
+	if b, err := export(0).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, b)
+	}
+	most := time.Since(begin)
+	rng := rand.New(rand.NewPCG(7, 8))
+	kills, want := 0, 40
+	if testing.Short() {
+		want = 8
+	}
+	for i := 1; kills < want; i++ {
+		c := export(i)
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(rng.Int64N(int64(most))))
+		c.Process.Kill() //nolint:errcheck // it may have ended
+		if c.Wait() != nil {
+			kills++
+		}
+		if config, weights := read(dir); config != "" && weights != "" && models[config] != weights {
+			t.Fatalf("after %d kills: the configuration of one model with other weights", kills)
+		}
+		if out, errs, code := innerloop("generate", "--device", "cpu", "--model", dir, "--prompt", "x", "--tokens", "1"); code != exitOK {
+			t.Fatalf("after %d kills: exit code %d, %s%s", kills, code, out, errs)
+		}
+		if config, weights := read(dir); weights == "" || models[config] != weights {
+			t.Fatalf("after %d kills: no whole model", kills)
+		}
+	}
+	es, err := os.ReadDir(dir)
+	if err != nil || len(es) != 2 {
+		t.Errorf("left %v, %v", es, err)
+	}
+}
+
+// A run that is killed while it takes the place of another, again and again, leaves the one or the other.
+func TestForceKilledAnywhere(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	args := append(leastArgs(dir, 3), "--force")
+	begin := time.Now()
+	if b, err := exec.Command("innerloop", args...).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, b)
+	}
+	most := time.Since(begin)
+	if err := os.WriteFile(filepath.Join(dir, "mine"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(9, 10))
+	kills, want := 0, 40
+	if testing.Short() {
+		want = 8
+	}
+	for i := 0; kills < want; i++ {
+		c := exec.Command("innerloop", append(args, "--seed", fmt.Sprint(i+2))...)
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(rng.Int64N(int64(most))))
+		c.Process.Kill() //nolint:errcheck // it may have ended
+		if c.Wait() != nil {
+			kills++
+		}
+		out, errs, code := innerloop("train", "--resume", dir, "--quiet")
+		if code != exitOK {
+			t.Fatalf("after %d kills: exit code %d, %s%s", kills, code, out, errs)
+		}
+		// Of one seed, and whole: the checkpoint vouches for the rest.
+		cfg, err := train.LoadRun(dir)
+		at, damaged, err2 := train.Latest(dir)
+		old, err3 := train.LoadRun(at.Dir)
+		if err != nil || err2 != nil || err3 != nil || len(damaged) > 0 || at.Step != 3 || cfg.Train.Seed != old.Train.Seed {
+			t.Fatalf("after %d kills: seeds %d and %d, step %d, %v, %v, %v, %v", kills, cfg.Train.Seed, old.Train.Seed, at.Step, damaged, err, err2, err3)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "mine")); err != nil {
+		t.Error(err)
 	}
 }
