@@ -53,12 +53,15 @@ func RunTests(t *testing.T, dir string, args ...string) (passed []string) {
 		return strings.TrimSpace(string(out))
 	}
 	// go test keeps a result for as long as the files are as they were that the test looked at.
-	sources, err := filepath.Glob(filepath.Join(dir, "*.go"))
-	if err != nil || len(sources) == 0 {
-		t.Fatalf("%s: no Go files (%v)", dir, err)
+	es, err := os.ReadDir(dir) // no pattern: the folder's name is somebody's
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, s := range sources {
-		if _, err := os.Stat(s); err != nil {
+	for _, e := range es {
+		if filepath.Ext(e.Name()) != ".go" {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(dir, e.Name())); err != nil {
 			t.Fatal(err)
 		}
 	}
