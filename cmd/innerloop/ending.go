@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"innerloop/rundir"
 	"innerloop/train"
 )
 
@@ -61,7 +62,7 @@ func (f *folder) end(err error) error {
 // endedAs is how the run of so many steps in a folder ended, in a word or two, and what the folder says of that. An error is
 // that it cannot be read; the word then is "unknown".
 func endedAs(dir string, steps int) (string, *train.Ending, error) {
-	held, known := runLock(dir)
+	held, known := rundir.Locked(dir)
 	if held {
 		return "running", nil, nil
 	}

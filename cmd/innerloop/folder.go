@@ -185,6 +185,3 @@ func (f *folder) unlock() error {
 	}
 	return nil
 }
-
-// runLock says whether a process trains in a folder now; known is false where nobody can tell.
-func runLock(dir string) (held, known bool) { return rundir.Locked(dir) }
