@@ -47,11 +47,11 @@ func Faults() []FaultInfo {
 		{HalfStats, "its statistics are made in float16", true},
 		{BFloatStats, "its statistics are made in bfloat16", true},
 		{RawKeys, "keys are not L2-normalised", true},
-		{NearKeys, "values are nearly equal to keys", true},
+		{NearKeys, "values are nearly equal to keys: with a target_eps of 0.01 and more harmless, and found healthy", true},
 		{StaleEps, "a changed target_eps is not taken up", true},
 		{NormWeights, "the inner norm's weights are 50 in place of 1", false},
 		{NormBiases, "the inner norm's biases are 50 in place of 0", false},
-		{Leak, "inside a mini-batch a token sees those after it", false},
+		{Leak, "inside a mini-batch, of two tokens or more, a token sees those after it", false},
 	}
 }
 

@@ -241,8 +241,10 @@ export class App {
   async describe() {
     const turn = ++this.#describing;
     try {
-      const d = await this.client.request("describe", { config: this.settings.overrides() });
+      const sent = this.settings.overrides();
+      const d = await this.client.request("describe", { config: sent });
       if (turn !== this.#describing) return;
+      this.settings.follow(d.config, sent);
       this.description = d;
       this.tell("described", d);
     } catch (e) {
@@ -512,11 +514,17 @@ export class App {
     }
   }
 
+  /** canHave says whether the open run's layers can have a fault. @param {string} fault */
+  canHave(fault) {
+    return this.run?.config["model.variant"] === "video" || !this.hello?.faults.some((f) => f.name === fault && f.video);
+  }
+
   /** live sends a changed setting to the open run. @param {string} key */
   #live(key) {
     const value = this.settings.get(key);
     const run = this.run;
     if (value === undefined || !run || !this.isOpen || this.phase === "failed" || this.phase === "opening" || same(run.config[key], value)) return;
+    if (key === "train.fault" && !this.canHave(String(value))) return; // it waits for the next run
     this.#sendLive(key);
   }
 

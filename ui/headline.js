@@ -4,6 +4,7 @@
 import { $, h, icon, put } from "./dom.js";
 import { about, bytes, count, loss } from "./format.js";
 import { isSound } from "./fields.js";
+import { trouble } from "./health.js";
 import { kind, tttLayers } from "./kind.js";
 import { judge, likeness } from "./verdict.js";
 import { sourceName } from "./rail.js";
@@ -17,6 +18,8 @@ const ICONS = new Map([["good", "good"], ["flat", "flat"], ["bad", "bad"], ["non
 /** @param {App} app */
 export function createHeadline(app) {
   let shown = "";
+  /** What the normalisers did in the last step, and the fault that was in. @type {{ d: import("./norms.js").NormsData, fault: unknown } | null} */
+  let norms = null;
   const progress = /** @type {HTMLProgressElement} */ ($("load"));
 
   /** @param {Chip | null} chip @param {string} title @param {string} more @param {Action[]} [actions] */
@@ -63,21 +66,24 @@ export function createHeadline(app) {
     const val = track.evals.at(-1);
     const now = Number.isFinite(track.smooth) ? track.smooth : (run.loss ?? NaN);
     const state = Number.isFinite(now) ? `Loss ${loss(now)} nats a byte, smoothed, at step ${count(run.step)}: as if choosing among ${likeness(now)} each time; blind guessing has 256.${val ? ` On unseen text ${loss(val.loss)} at step ${count(val.step)}.` : ""}` : "The first losses are on their way.";
+    const wrong = trouble(String(get("train.fault") ?? ""), norms?.d.run === run.id && norms.fault === get("train.fault") ? norms.d : null);
+    const note = wrong ? ` ${wrong.why}` : "";
     if (phase === "finished") {
       const plain = get("model.ttt_layer_type") === "linear" && tttLayers(get) > 0;
-      return say({ tone: "done", word: "Finished" }, `${count(run.step)} steps done. Now let it ${sound ? "play: Continue, and it goes on from silence" : "write: begin a text, and it goes on"}.`, `${state} Lower still: more steps, a wider model${plain ? ", a two-layer memory" : tttLayers(get) === 0 ? ", layers that learn while they read" : ""}.`, [
+      return say({ tone: "done", word: "Finished" }, `${count(run.step)} steps done. Now let it ${sound ? "play: Continue, and it goes on from silence" : "write: begin a text, and it goes on"}.`, `${state}${note} Lower still: more steps, a wider model${plain ? ", a two-layer memory" : tttLayers(get) === 0 ? ", layers that learn while they read" : ""}.`, [
         { label: `Train ${count(Math.max(100, run.steps))} more`, act: () => void app.more(Math.max(100, run.steps)), id: "more" },
         ...(plain ? [{ label: "Try TTT-MLP", act: () => { settings.preset("mlp"); void app.start(); } }] : []),
         { label: "Download", act: () => void app.download(run.id) },
       ]);
     }
-    if (phase === "failed") return say({ tone: "bad", word: "Failed" }, `${what}.`, state);
+    if (phase === "failed") return say({ tone: "bad", word: "Failed" }, `${what}.`, `${state}${note}`);
     if (phase === "paused") {
       if (app.kept && run.step > 0 && !track.measured) {
-        return say({ tone: "rest", word: "Paused" }, `${run.name} is here as you left it: step ${count(run.step)} of ${count(run.steps)}.`, `Nothing was lost. ${state}`, [{ label: "Resume", primary: true, id: "go-on", act: () => void app.resume() }]);
+        return say({ tone: "rest", word: "Paused" }, `${run.name} is here as you left it: step ${count(run.step)} of ${count(run.steps)}.`, `Nothing was lost. ${state}${note}`, [{ label: "Resume", primary: true, id: "go-on", act: () => void app.resume() }]);
       }
-      return say({ tone: "rest", word: "Paused" }, `${what}.`, `${state} Step goes on by one; Resume, or the space bar, goes on.`);
+      return say({ tone: "rest", word: "Paused" }, `${what}.`, `${state}${note} Step goes on by one; Resume, or the space bar, goes on.`);
     }
+    if (wrong) return say(wrong, `${what}.`, `${state}${note}`);
     const verdict = judge(track, run.steps);
     say(verdict, `${what}.`, `${state} ${verdict.why || (verdict.tone === "good" ? (sound ? "Hear its samples, or let it go on." : "Try it: begin a text, and it goes on.") : sound ? "Its first sounds come soon." : "Its first words come soon.")}`);
   };
@@ -91,6 +97,10 @@ export function createHeadline(app) {
   };
   for (const topic of /** @type {const} */ (["change", "settings", "described", "run"])) app.on(topic, render);
   app.on("track", soon);
+  app.client.on("norms", (d) => {
+    norms = { d, fault: app.run?.config["train.fault"] };
+    soon();
+  });
   app.client.on("progress", ({ loaded, total }) => {
     if (total > 0) progress.value = Math.min(1, loaded / total);
     put($("headline-more"), total > 0 && loaded < total ? `${bytes(loaded)} of ${bytes(total)}` : "Starting.");

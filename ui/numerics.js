@@ -74,17 +74,20 @@ export function createNumerics(app, root) {
     for (const f of app.hello?.faults ?? []) {
       const radio = radios.get(f.name);
       if (!radio) continue;
-      radio.disabled = f.video && !video;
       if (f.video && !video) radio.setAttribute("aria-describedby", why.id);
       else radio.removeAttribute("aria-describedby");
     }
     for (const [name, radio] of radios) radio.checked = name === set;
-    text(why, video ? "" : "The dimmed ones are faults of the target's normaliser, which only the video variant has.");
+    text(why, video ? "" : "Most are faults of the target's normaliser, which only the video variant has: they bring it with them.");
     why.hidden = video;
+    // The open run keeps its layers: a fault that they cannot have waits for the next run.
+    const chosen = String(app.settings.get("train.fault") ?? "");
+    const later = app.isOpen && !app.canHave(chosen);
+    const brings = !later && !app.isOpen && chosen !== "" && !app.settings.differs("model.variant") && (app.hello?.faults ?? []).some((f) => f.name === chosen && f.video);
     const differs = app.isOpen && fault() !== set;
     const problem = app.problem?.key === "train.fault" ? app.problem.message.replace(/^(train|model): /, "") : "";
-    text(state, problem || (!differs ? "" : app.phase === "failed" ? "Acts on the next Start." : "The run is being loaded anew with it."));
-    state.classList.toggle("problem", problem !== "");
+    text(state, later ? `The open run's layers have no normaliser to put ${chosen} into: it comes with the next Start, and brings the video variant.` : brings ? `${chosen} brings the video variant with it.` : problem || (!differs ? "" : app.phase === "failed" ? "Acts on the next Start." : "The run is being loaded anew with it."));
+    state.classList.toggle("problem", problem !== "" && !later && !brings);
     state.hidden = state.textContent === "";
   };
 

@@ -17,6 +17,7 @@ export const same = (a, b) => a === b || (Array.isArray(a) && Array.isArray(b) &
 export class Settings {
   /** @type {Map<string, Value>} */ #defaults = new Map();
   /** @type {Map<string, Value>} */ #own = new Map();
+  /** Defaults that follow from what is set, as the trainer has them. @type {Map<string, Value>} */ #followed = new Map();
   /** @type {Set<(keys: string[]) => void>} */ #listeners = new Set();
 
   /** @param {Config} defaults the trainer's, with every key */
@@ -40,7 +41,7 @@ export class Settings {
 
   /** @param {string} key */
   get(key) {
-    return this.#own.get(key) ?? this.#defaults.get(key);
+    return this.#own.get(key) ?? this.#followed.get(key) ?? this.#defaults.get(key);
   }
 
   /** @param {string} key */
@@ -71,6 +72,19 @@ export class Settings {
     return "";
   }
 
+  /**
+   * follow takes from the trainer what defaults become with what is set: a hybrid has no convolution, and a fault brings the
+   * variant that has it.
+   * @param {Config} config whole, as the trainer understood it
+   * @param {Config} sent the overrides that it was made of
+   */
+  follow(config, sent) {
+    this.#followed.clear();
+    for (const [key, value] of Object.entries(config)) {
+      if (this.has(key) && !(key in sent) && !same(value, this.#defaults.get(key))) this.#followed.set(key, value);
+    }
+  }
+
   /** reset gives key its default back. @param {string} key */
   reset(key) {
     if (this.#own.delete(key)) this.#tell([key]);
@@ -83,6 +97,7 @@ export class Settings {
   replace(entries) {
     const before = new Map(this.#own);
     this.#own.clear();
+    this.#followed.clear();
     for (const [key, value] of entries) {
       const field = BY_KEY.get(key);
       if (field && this.has(key) && check(field, value) === "") this.#put(key, /** @type {Value} */ (value));
@@ -129,7 +144,8 @@ export class Settings {
 
   /** @param {string} key @param {Value} value */
   #put(key, value) {
-    if (same(value, this.#defaults.get(key))) this.#own.delete(key);
+    // What a default would be but is not, for another setting, is said: the trainer then tells what contradicts what.
+    if (same(value, this.#defaults.get(key)) && !this.#followed.has(key)) this.#own.delete(key);
     else this.#own.set(key, value);
   }
 

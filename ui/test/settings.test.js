@@ -69,3 +69,28 @@ test("differences are in the page's order, unknown keys last", () => {
   const b = { "train.lr": 0.2, "model.hidden_size": 128, "sample.prompts": ["a"], "train.steps": 5 };
   assert.deepEqual(differences(a, b), [{ key: "model.hidden_size", a: 64, b: 128 }, { key: "train.lr", a: 0.1, b: 0.2 }, { key: "zzz", a: 1, b: undefined }]);
 });
+
+test("defaults follow what is set, as the trainer has them", () => {
+  const s = new Settings({ ...DEFAULTS, "model.variant": "lm", "model.pre_conv": true, "model.block": "ttt", "train.fault": "" });
+  const understood = (/** @type {import("../settings.js").Config} */ more) => ({ ...DEFAULTS, "model.variant": "lm", "model.pre_conv": true, "model.block": "ttt", "train.fault": "", ...s.overrides(), ...more });
+  s.set("train.fault", "std-aliased");
+  s.follow(understood({ "model.variant": "video" }), s.overrides());
+  assert.equal(s.get("model.variant"), "video");
+  assert.equal(s.differs("model.variant"), false); // nobody set it
+  assert.deepEqual(s.overrides(), { "train.fault": "std-aliased" });
+  // What somebody then sets is said, also where it is what the default was: the trainer has to see the contradiction.
+  s.set("model.variant", "lm");
+  assert.deepEqual(s.overrides(), { "model.variant": "lm", "train.fault": "std-aliased" });
+  s.reset("model.variant");
+  assert.equal(s.get("model.variant"), "video");
+  // Without the fault the default is what it was.
+  s.reset("train.fault");
+  s.follow(understood({}), s.overrides());
+  assert.equal(s.get("model.variant"), "lm");
+  // A preset is recognised whatever followed before it.
+  s.set("model.block", "hybrid");
+  s.follow(understood({ "model.pre_conv": false }), s.overrides());
+  assert.equal(s.get("model.pre_conv"), false);
+  s.preset("hybrid");
+  assert.equal(s.current(), "hybrid");
+});
