@@ -37,19 +37,29 @@ func Examine(m *model.LM, ex prog.Executor, ids []uint32, b, l int) (e Evidence,
 		return e, err
 	}
 	defer run.Close()
-	pass := func(ids []uint32) ([]float32, error) {
+	look := func(ids []uint32) ([]seen, error) {
 		copy(s.IDs(), ids)
 		if err := s.Run(ex, run); err != nil {
 			return nil, err
 		}
-		logits := make([]float32, s.Act.Logits.Len())
-		return logits, run.Read(s.Act.Logits, logits)
+		all := []seen{{"logits", make([]float32, s.Act.Logits.Len())}}
+		if err := run.Read(s.Act.Logits, all[0].values); err != nil {
+			return nil, err
+		}
+		for _, o := range s.Outputs {
+			v := make([]float32, o.Out.Len())
+			if err := run.Read(o.Out, v); err != nil {
+				return nil, err
+			}
+			all = append(all, seen{fmt.Sprintf("output of TTT layer %d", o.Layer), v})
+		}
+		return all, nil
 	}
-	logits, err := pass(ids)
+	first, err := look(ids)
 	if err != nil {
 		return e, err
 	}
-	e.Loss = loss(logits, ids, b, l)
+	e.Loss = loss(first[0].values, ids, b, l)
 	for _, n := range s.Layers {
 		x := Layer{Layer: n.Layer, Heads: n.XV.Dim(-2), Dim: n.XV.Dim(-1)}
 		for to, t := range map[*[]float32]*prog.Tensor{&x.XV: n.XV, &x.XK: n.XK, &x.Out: n.Out, &x.Z: n.Z, &x.Std: n.Std} {
@@ -66,18 +76,7 @@ func Examine(m *model.LM, ex prog.Executor, ids []uint32, b, l int) (e Evidence,
 		}
 		e.Layers = append(e.Layers, x)
 	}
-	if e.Leak, err = leak(m.Config, ids, l, func(ids []uint32) ([]seen, error) {
-		logits, err := pass(ids)
-		all := []seen{{"logits", logits}}
-		for _, o := range s.Outputs {
-			v := make([]float32, o.Out.Len())
-			if err == nil {
-				err = run.Read(o.Out, v)
-			}
-			all = append(all, seen{fmt.Sprintf("output of TTT layer %d", o.Layer), v})
-		}
-		return all, err
-	}); err != nil {
+	if e.Leak, err = leak(m.Config, ids, l, first, look); err != nil {
 		return e, err
 	}
 	if len(e.Layers) > 0 {
@@ -161,19 +160,15 @@ type seen struct {
 // leak changes the last token of the first mini-batch, which may be a whole shorter row, and looks at what the model makes
 // of the tokens before it: the logits, and the output of every TTT layer, which may count for nothing in the logits,
 // behind a closed gate, and yet train.
-func leak(c model.Config, ids []uint32, l int, pass func([]uint32) ([]seen, error)) (*Leak, error) {
+func leak(c model.Config, ids []uint32, l int, before []seen, look func([]uint32) ([]seen, error)) (*Leak, error) {
 	x := &Leak{Tokens: min(c.MiniBatchSize, l)}
 	if x.Tokens == 1 {
 		return x, nil
 	}
-	before, err := pass(ids)
-	if err != nil {
-		return nil, err
-	}
 	last := x.Tokens - 1
 	other := slices.Clone(ids)
 	other[last] = (other[last] + 1) % uint32(c.VocabSize)
-	after, err := pass(other)
+	after, err := look(other)
 	if err != nil {
 		return nil, err
 	}

@@ -420,8 +420,12 @@ func (l *Log) Findings() (list []LogFinding) {
 		if haveXK && xk.Abs() > 1+1e-4 {
 			tell(layer, KeysNotNormalised, "XK reaches %.4g: L2-normalised keys stay within 1, so the normalised value was not used", xk.Abs())
 		}
-		if n, ok := get(Length, 1, 1); ok && math.Max(math.Abs(n.Min-1), math.Abs(n.Max-1)) > keyTolerance {
-			tell(layer, KeysNotNormalised, "||XK|| is %.4g to %.4g: L2-normalised keys have length 1", n.Min, n.Max)
+		switch length, ok := get(Length, 1, 1); {
+		case !ok:
+		case length.Min == 0 && length.Max <= 1+keyTolerance:
+			tell(layer, ZeroKeys, "||XK|| falls to 0: 0 has no direction to normalise, and what makes such a key is 0")
+		case math.Max(math.Abs(length.Min-1), math.Abs(length.Max-1)) > keyTolerance:
+			tell(layer, KeysNotNormalised, "||XK|| is %.4g to %.4g: L2-normalised keys have length 1", length.Min, length.Max)
 		}
 		out, haveOut := get(Out, 0, 0)
 		w, _ := get(Weight, 1, 1)

@@ -176,6 +176,22 @@ func TestLogsAsTheyAre(t *testing.T) {
 	}
 }
 
+// Keys of length 0 are no keys that were left unnormalised.
+func TestKeysOfLogs(t *testing.T) {
+	for text, want := range map[string]string{
+		"layer 1 XK length min 0 max 0": ZeroKeys, "layer 1 XK length min 0 max 1.0000001": ZeroKeys, "layer 1 XK length min 0 max 3": KeysNotNormalised,
+		"layer 1 XK length min 0.9 max 1": KeysNotNormalised, "layer 1 XK length min 0.99999 max 1.00001": "",
+	} {
+		got := ""
+		for _, f := range parse(t, "l", text).Findings() {
+			got += f.Cause
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
 // A small std is told by the gain, as the diagnosis has it, and is certain where all rows have it, or a log counts them.
 func TestGainOfLogs(t *testing.T) {
 	for _, c := range []struct {

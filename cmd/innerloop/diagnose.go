@@ -222,7 +222,7 @@ func (a *app) printReport(r *lab.Report) {
 		}
 		a.out.printf("\n%s\n%s", table(before), table(after))
 	} else {
-		a.out.printf("\nno normaliser of the target in this model (model.variant=video has one)\n")
+		a.out.printf("\nno normaliser of the target in this model (TTT layers of model.variant=video have one)\n")
 	}
 	a.out.printf("\n")
 	for _, h := range r.Hypotheses {
