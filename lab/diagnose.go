@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"innerloop/op"
 	"innerloop/ttt"
 )
 
@@ -79,14 +78,14 @@ type LayerReport struct {
 	StdMin      float64 // of XV - XK, in float64 from the inputs
 	StdMean     float64
 	StdMedian   float64
-	HighGain    float64 // part of the rows with a gain above op.HighGain
+	HighGain    float64 // part of the rows with a gain above ttt.HighGain
 	Guarded     float64 // part of the rows whose gain would be above it with an eps of 0, and is not
 	MaxZ        float64 // infinite where a z of finite inputs is not finite
 	KeyNormMin  float64
 	KeyNormMax  float64
 	ZeroKeys    float64 // part of the rows with a key of length 0
 	KeyError    float64 // largest distance of another key's length from 1
-	Gain        float64 // largest op.Gain: what the backward pass multiplies gradients by
+	Gain        float64 // largest ttt.NormGain: what the backward pass multiplies gradients by
 	Weight      Stats
 	Bias        Stats
 	NonFinite   int
@@ -166,10 +165,10 @@ func measure(l Layer, eps float64) LayerReport {
 		r.StdMin = math.Min(r.StdMin, s)
 		r.StdMean += s / float64(rows)
 		all = append(all, s)
-		gain := op.Gain(s, eps, n)
-		if gain > op.HighGain {
+		gain := ttt.NormGain(s, eps, n)
+		if gain > ttt.HighGain {
 			r.HighGain += 1 / float64(rows)
-		} else if op.Gain(s, 0, n) > op.HighGain {
+		} else if ttt.NormGain(s, 0, n) > ttt.HighGain {
 			r.Guarded += 1 / float64(rows)
 		}
 		r.Gain = math.Max(r.Gain, gain)
@@ -339,11 +338,11 @@ func (r *Report) normaliser(e Evidence) {
 	r.add("H2", "the norm's weight or bias is far from 1 and 0", BadNorm, math.Max(w.Weight.abs(), w.Bias.abs()) > largeNorm || w.Weight.abs() == 0,
 		"Initialise the weight with 1 and the bias with 0, and do not let weight decay or a loaded checkpoint replace them.",
 		"layer %d: weights %.4g to %.4g (mean %.4g), biases %.4g to %.4g", w.Layer, w.Weight.Min, w.Weight.Max, w.Weight.Mean, w.Bias.Min, w.Bias.Max)
-	const byGain = 1.0 / op.HighGain
+	const byGain = 1.0 / ttt.HighGain
 	r.add("H1", "the standard deviation is nearly 0 in many rows, and eps does not make up for it", SmallStd, high.HighGain > many,
-		fmt.Sprintf("The forward pass is bounded all the same; the backward pass multiplies gradients by up to 1/(std+eps). Find out why V and K are nearly equal; an eps (model.target_eps) of %g keeps that to %d.", byGain, op.HighGain),
+		fmt.Sprintf("The forward pass is bounded all the same; the backward pass multiplies gradients by up to 1/(std+eps). Find out why V and K are nearly equal; an eps (model.target_eps) of %g keeps that to %d.", byGain, ttt.HighGain),
 		"layer %d: the gain 1/(std+eps) is above %d in %.1f %% of the rows; smallest std %.3g, eps %g; layer %d: the backward pass multiplies gradients by up to %.3g",
-		high.Layer, op.HighGain, 100*high.HighGain, high.StdMin, e.Eps, gain.Layer, gain.Gain)
+		high.Layer, ttt.HighGain, 100*high.HighGain, high.StdMin, e.Eps, gain.Layer, gain.Gain)
 	if g := r.worst(func(l LayerReport) float64 { return l.Guarded }); g.Guarded > many && high.HighGain <= many {
 		note := fmt.Sprintf("the standard deviation of XV - XK is nearly 0 in %.1f %% of the rows of layer %d, which is harmless at this eps: the gain is at most %.3g", 100*g.Guarded, g.Layer, g.Gain)
 		r.Hypotheses[len(r.Hypotheses)-1].Measurement += "; " + note

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"unicode"
 
-	"innerloop/op"
 	"innerloop/ttt"
 )
 
@@ -46,7 +45,7 @@ type Log struct {
 	Eps    float64 // NaN: the log does not say
 	N      int     // channels of a head; 0: the log does not say
 
-	highGain map[int]float64 // by layer, the largest part of the rows with a gain above op.HighGain, where the log says it
+	highGain map[int]float64 // by layer, the largest part of the rows with a gain above ttt.HighGain, where the log says it
 }
 
 // Get returns the range of a quantity in a layer.
@@ -144,7 +143,7 @@ type place struct {
 func (l *Log) readGain(w []word) {
 	i := slices.IndexFunc(w, func(v word) bool { return v.text == "above" })
 	layer, ok := valueOf(w, "layer")
-	if i < 1 || !ok || w[i-1].text != "gain" || len(w) < i+2 || w[i+1].number != op.HighGain {
+	if i < 1 || !ok || w[i-1].text != "gain" || len(w) < i+2 || w[i+1].number != ttt.HighGain {
 		return
 	}
 	if share, ok := valueOf(w[i:], "in"); ok && share >= 0 && share <= 1 && layer >= 0 && layer <= 1<<20 {
@@ -398,16 +397,16 @@ func (l *Log) Findings() (list []LogFinding) {
 		if haveStd && std.Min < 0 {
 			tell(layer, Inconsistent, "std reaches %g: a standard deviation is never negative, so this is another tensor", std.Min)
 		}
-		if gain := op.Gain(std.Min, l.Eps, n); haveStd && std.Min >= 0 && gain > op.HighGain {
+		if gain := ttt.NormGain(std.Min, l.Eps, n); haveStd && std.Min >= 0 && gain > ttt.HighGain {
 			// It may be so in few rows, which a least value does not tell, or in all, which the greatest does.
 			share, said := l.highGain[layer]
 			certain := share > many
 			rows := "in how many rows the log does not say"
 			switch {
-			case op.Gain(std.Max, l.Eps, n) > op.HighGain:
+			case ttt.NormGain(std.Max, l.Eps, n) > ttt.HighGain:
 				rows, certain = "it is so in every row", true
 			case said:
-				rows = fmt.Sprintf("by more than %d in at most %.3g %% of the rows", op.HighGain, 100*share)
+				rows = fmt.Sprintf("by more than %d in at most %.3g %% of the rows", ttt.HighGain, 100*share)
 			}
 			tell(layer, SmallStd, "std falls to %g, with eps %g: there the backward pass multiplies gradients by up to %.3g; %s", std.Min, l.Eps, gain, rows)
 			list[len(list)-1].Certain = certain

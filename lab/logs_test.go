@@ -182,12 +182,12 @@ func TestKeysOfLogs(t *testing.T) {
 		"layer 1 XK length min 0 max 0": ZeroKeys, "layer 1 XK length min 0 max 1.0000001": ZeroKeys, "layer 1 XK length min 0 max 3": KeysNotNormalised,
 		"layer 1 XK length min 0.9 max 1": KeysNotNormalised, "layer 1 XK length min 0.99999 max 1.00001": "",
 	} {
-		got := ""
+		var all []string
 		for _, f := range parse(t, "l", text).Findings() {
-			got += f.Cause
+			all = append(all, f.Cause)
 		}
-		if got != want {
-			t.Errorf("%q: %q, want %q", text, got, want)
+		if got := strings.Join(all, " "); got != want {
+			t.Errorf("%q: %q, want %q", text, all, want)
 		}
 	}
 }

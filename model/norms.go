@@ -12,13 +12,16 @@ import (
 // Range is least, greatest and mean of a tensor's finite elements.
 type Range struct{ Min, Max, Mean float64 }
 
+// HighGain is the gain above which NormStats counts rows: see op.HighGain.
+const HighGain = op.HighGain
+
 // NormStats is what the normaliser of the reconstruction target did in one head of one layer of the video variant, in
 // the last micro-batch of a step.
 type NormStats struct {
 	Layer, Head    int     // Layer is the block's number
 	XV, XK, Out    Range   // the target's input, the keys, and the normalised target
 	Std            Range   // standard deviation of XV - XK
-	HighGain       float64 // part of the rows with a gain above op.HighGain; NaN where a log does not say
+	HighGain       float64 // part of the rows with a gain above HighGain; NaN where a log does not say
 	MaxZ, Bound    float64 // largest |z|, and sqrt(n-1), which no input can make it pass
 	KeyMin, KeyMax float64 // Euclidean length of a key
 	NonFinite      int     // elements

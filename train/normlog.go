@@ -13,7 +13,6 @@ import (
 
 	"innerloop/model"
 	"innerloop/model/safetensors"
-	"innerloop/op"
 )
 
 // NormLog is a run's NormsFile, to which steps are added.
@@ -162,7 +161,7 @@ func ReadNorms(dir string, each func(NormPoint)) error {
 		_, ofZ, _ := strings.Cut(rest, "|z| at most ")
 		s.Eps, s.Gain, s.Bound = number(rest, "eps="), number(rest, "gain at most "), number(ofZ, " of ")
 		s.HighGain, s.NonFinite = number(rest, "worst head: high gain "), int(number(rest, ", bad "))
-		if !strings.Contains(rest, "worst head: high gain ") && s.Gain > op.HighGain {
+		if !strings.Contains(rest, "worst head: high gain ") && s.Gain > model.HighGain {
 			s.HighGain = math.NaN()
 		}
 		if _, fault, ok := strings.Cut(rest, ", fault "); ok {

@@ -5,7 +5,6 @@ import (
 	"math"
 
 	"innerloop/model"
-	"innerloop/op"
 )
 
 // NormsFile is a run's log of what the normalisers of its layers did, a line a layer and quantity.
@@ -53,7 +52,7 @@ func AppendNorms(b []byte, step int, list []model.NormStats, headDim int, fault 
 			mostHigh, mostBad = math.Max(mostHigh, h.HighGain), max(mostBad, h.NonFinite)
 		}
 		b = fmt.Appendf(b, "step %d Layer %d: eps=%g head_dim=%d, gain above %d in %.4g of the rows, gain at most %.6g, |z| at most %.6g of %.6g, not finite %d; worst head: high gain %.4g, bad %d",
-			step, heads[0].Layer, heads[0].Eps, headDim, op.HighGain, high, gain, largestZ(heads), heads[0].Bound, bad, mostHigh, mostBad)
+			step, heads[0].Layer, heads[0].Eps, headDim, model.HighGain, high, gain, largestZ(heads), heads[0].Bound, bad, mostHigh, mostBad)
 		if fault != model.NoFault {
 			b = fmt.Appendf(b, ", fault %s", fault)
 		}

@@ -122,6 +122,12 @@ func Gated(r *prog.Recorder, x, alpha, back *prog.Tensor, layer func(x *prog.Ten
 	return op.TanhGate(r, y, op.Reverse(r, layer(op.Reverse(r, y))), back)
 }
 
+// HighGain is a gain of the normaliser that a healthy layer does not have: see op.HighGain.
+const HighGain = op.HighGain
+
+// NormGain is what the normaliser's backward pass multiplies gradients by, at most: see op.Gain.
+func NormGain(std, eps float64, n int) float64 { return op.Gain(std, eps, n) }
+
 // NormBound is the largest |z| that a normaliser of n channels can make, whatever its input and eps: sqrt(n-1), where a
 // value is over a root that counts its own square; (n-1)/sqrt(n) in exact arithmetic.
 func NormBound(n int) float64 { return math.Sqrt(float64(max(n, 2) - 1)) }

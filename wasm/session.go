@@ -440,7 +440,7 @@ func (s *Session) set(p setParams) (any, error) {
 		return nil, err
 	}
 	// A run that failed is loaded anew when it goes on, and may then be in another precision.
-	if !slices.Contains(live, p.Key) && !(s.state == stateFailed && p.Key == "train.precision") {
+	if !slices.Contains(live, p.Key) && (s.state != stateFailed || p.Key != "train.precision") {
 		return nil, &failure{Code: codeUsage, Message: fmt.Sprintf("set: %.80s cannot change during a run", p.Key), Key: p.Key, Checkpoint: -1}
 	}
 	c := o.run.Config
@@ -454,7 +454,7 @@ func (s *Session) set(p setParams) (any, error) {
 	if err != nil {
 		return nil, &failure{Code: codeConfig, Message: err.Error(), Key: p.Key, Checkpoint: -1}
 	}
-	if c.Train.Fault != o.run.Config.Train.Fault && !(s.state == stateFailed && c.Train.Fault == "") {
+	if c.Train.Fault != o.run.Config.Train.Fault && (s.state != stateFailed || c.Train.Fault != "") {
 		return nil, s.refit(c)
 	}
 	o.run.Config = c

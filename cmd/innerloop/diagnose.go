@@ -13,7 +13,6 @@ import (
 
 	"innerloop/lab"
 	"innerloop/model"
-	"innerloop/op"
 	"innerloop/rundir"
 	"innerloop/train"
 )
@@ -213,7 +212,7 @@ func (a *app) printReport(r *lab.Report) {
 	span := func(s lab.Stats) string { return num(s.Min) + " .. " + num(s.Max) }
 	if len(r.Layers) > 0 {
 		a.out.printf("\neps %g; no |z| can pass sqrt(n-1) = %.4g\n", r.Eps, r.Bound)
-		before := [][]string{{"BEFORE", "XV", "XK", "||XK||", "std", "gain > " + strconv.Itoa(op.HighGain)}}
+		before := [][]string{{"BEFORE", "XV", "XK", "||XK||", "std", "gain > " + strconv.Itoa(model.HighGain)}}
 		after := [][]string{{"AFTER", "output", "mean", "max |z|", "weight", "bias", "gain 1/(std+eps)", "not finite"}}
 		for _, l := range r.Layers {
 			name := "layer " + strconv.Itoa(l.Layer)
