@@ -244,8 +244,9 @@ export class App {
       const sent = this.settings.overrides();
       const d = await this.client.request("describe", { config: sent });
       if (turn !== this.#describing) return;
-      this.settings.follow(d.config, sent);
+      const followed = this.settings.follow(d.config, sent);
       this.description = d;
+      if (followed.length > 0) this.tell("settings", followed);
       this.tell("described", d);
     } catch (e) {
       if (turn === this.#describing) this.#report(e, "The settings could not be measured");

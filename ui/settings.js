@@ -77,12 +77,15 @@ export class Settings {
    * variant that has it.
    * @param {Config} config whole, as the trainer understood it
    * @param {Config} sent the overrides that it was made of
+   * @returns {string[]} the keys whose values are others now
    */
   follow(config, sent) {
+    const before = new Map(this.keys().map((k) => [k, this.get(k)]));
     this.#followed.clear();
     for (const [key, value] of Object.entries(config)) {
       if (this.has(key) && !(key in sent) && !same(value, this.#defaults.get(key))) this.#followed.set(key, value);
     }
+    return this.keys().filter((k) => !same(before.get(k), /** @type {Value} */ (this.get(k))));
   }
 
   /** reset gives key its default back. @param {string} key */

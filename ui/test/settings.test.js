@@ -74,7 +74,7 @@ test("defaults follow what is set, as the trainer has them", () => {
   const s = new Settings({ ...DEFAULTS, "model.variant": "lm", "model.pre_conv": true, "model.block": "ttt", "train.fault": "" });
   const understood = (/** @type {import("../settings.js").Config} */ more) => ({ ...DEFAULTS, "model.variant": "lm", "model.pre_conv": true, "model.block": "ttt", "train.fault": "", ...s.overrides(), ...more });
   s.set("train.fault", "std-aliased");
-  s.follow(understood({ "model.variant": "video" }), s.overrides());
+  assert.deepEqual(s.follow(understood({ "model.variant": "video" }), s.overrides()), ["model.variant"]); // for the rail to show
   assert.equal(s.get("model.variant"), "video");
   assert.equal(s.differs("model.variant"), false); // nobody set it
   assert.deepEqual(s.overrides(), { "train.fault": "std-aliased" });
