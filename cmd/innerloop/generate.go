@@ -108,7 +108,12 @@ func checkOutput(flag, path string) error {
 	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() {
 		return failf(exitOutput, "%s %s: is no regular file", flag, path)
 	}
-	return nil
+	// It is written beside its place and then moved there: whether that can be done, only trying tells.
+	try, err := os.CreateTemp(filepath.Dir(path), ".innerloop-*")
+	if err != nil {
+		return failf(exitOutput, "%s %s: %w", flag, path, cause(err))
+	}
+	return fail(exitOutput, errors.Join(try.Close(), os.Remove(try.Name())))
 }
 
 // promptBytes is the text or the sound that the options ask to continue; of standard input no more than most bytes.

@@ -208,14 +208,29 @@ func noArgs(c *cobra.Command, args []string) error {
 	return nil
 }
 
-// configTopic is the default configuration, which is its own documentation.
+// configTopic is the default configuration, which is its own documentation, with what a run without a file has instead.
 func configTopic() string {
 	text, err := train.Default().Text()
 	if err != nil {
 		return err.Error() // cannot be: the type encodes
 	}
+	demo := map[string]string{}
+	for _, d := range train.Diff(train.Default(), train.Demo()) {
+		demo[d.Key] = d.B
+	}
+	var b strings.Builder
+	table := ""
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "[") {
+			table = strings.Trim(line, "[]\n") + "."
+		}
+		if key, _, ok := strings.Cut(line, " = "); ok && demo[table+key] != "" {
+			fmt.Fprintf(&b, "# without a configuration file: %s\n", demo[table+key])
+		}
+		b.WriteString(line)
+	}
 	return `A configuration is a TOML file; what it leaves out has these values. An unknown key is an error. A single value
 is changed by --set, as in --set model.hidden_size=256. A run's folder holds its whole configuration, config.toml.
 
-` + string(text)
+` + b.String()
 }
