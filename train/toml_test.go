@@ -71,6 +71,7 @@ func TestEncodedTOML(t *testing.T) {
 	crlf := strings.ReplaceAll(string(text), "\n", "\r\n")
 	for name, b := range map[string][]byte{
 		"BOM": append([]byte("\ufeff"), text...), "BOM, CRLF": []byte("\ufeff" + crlf), "UTF-16LE": wide(binary.LittleEndian, string(text)), "UTF-16BE": wide(binary.BigEndian, crlf),
+		"two marks": append([]byte("\ufeff\ufeff"), text...), "two marks, UTF-16": wide(binary.LittleEndian, "\ufeff"+string(text)),
 	} {
 		if got, err := Parse("f", b); err != nil || len(Diff(want, got)) > 0 {
 			t.Errorf("%s: %v %v", name, Diff(want, got), err)

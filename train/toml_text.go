@@ -10,6 +10,7 @@ import (
 // plainText is a configuration's text in UTF-8, without the byte order mark that some editors begin it with. What a
 // Windows shell writes to a file is UTF-16, which such a mark tells.
 func plainText(name string, text []byte) ([]byte, error) {
+	const mark = "\ufeff"
 	var order binary.ByteOrder
 	switch {
 	case bytes.HasPrefix(text, []byte("\xff\xfe\x00\x00")), bytes.HasPrefix(text, []byte("\x00\x00\xfe\xff")):
@@ -19,7 +20,7 @@ func plainText(name string, text []byte) ([]byte, error) {
 	case bytes.HasPrefix(text, []byte("\xfe\xff")):
 		order = binary.BigEndian
 	default:
-		return bytes.TrimPrefix(text, []byte("\ufeff")), nil
+		return bytes.TrimLeft(text, mark), nil
 	}
 	if len(text)%2 != 0 {
 		return nil, fmt.Errorf("%s: is in UTF-16, but ends within a character: save it as UTF-8", name)
@@ -28,5 +29,5 @@ func plainText(name string, text []byte) ([]byte, error) {
 	for at := 2; at < len(text); at += 2 {
 		units = append(units, order.Uint16(text[at:]))
 	}
-	return []byte(string(utf16.Decode(units))), nil
+	return bytes.TrimLeft([]byte(string(utf16.Decode(units))), mark), nil // a text that was converted twice has two
 }
