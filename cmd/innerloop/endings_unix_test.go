@@ -188,8 +188,8 @@ func TestEndings(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { c.Process.Kill() }) //nolint:errcheck // it has ended by now, unless the test failed
-		lines := bufio.NewScanner(r)
-		for lines.Scan() && !isStep(lines.Text()) {
+		for lines, trains := bufio.NewScanner(r), false; !trains && lines.Scan(); {
+			trains = isStep(lines.Text())
 		}
 		go io.Copy(io.Discard, r) //nolint:errcheck // until it is closed
 		time.Sleep(time.Duration(rng.IntN(60)) * time.Millisecond)

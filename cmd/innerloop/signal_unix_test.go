@@ -127,7 +127,7 @@ func TestRepeatedSignals(t *testing.T) {
 					if all {
 						return
 					}
-				case !(st.Exited() && st.ExitStatus() == exitInterrupted):
+				case !st.Exited() || st.ExitStatus() != exitInterrupted:
 					t.Fatalf("%v; standard error: %s", err, stderr)
 				}
 			}
