@@ -15,7 +15,7 @@ func TestTOMLSentences(t *testing.T) {
 		{"hidden_size = 64", "f:1", ":1", "unknown key hidden_size: did you mean model.hidden_size?"},
 		{"[model]\nhiden_size = 64", "f:2", ":1", "unknown key model.hiden_size: did you mean model.hidden_size?"},
 		{"[train]\nhidden_size = 64", "f:2", ":1", "unknown key train.hidden_size: did you mean model.hidden_size?"},
-		{"[modle]\nhidden_size = 64", "f:1", ":2", "unknown table [modle]: did you mean [model]?"},
+		{"[modl]\nhidden_size = 64", "f:1", ":2", "unknown table [modl]: did you mean [model]?"},
 		{"[nix]\nhidden_size = 64", "f:1", ":2", "unknown table [nix]: want one of [model], [data], [train], [sample]"},
 		{"[train.lr]\nx = 1", "f:1", ":2", "train.lr is no table: want lr = VALUE, below [train]"},
 		{"[[model]]\nhidden_size = 64", "f:1", ":3", "got [[model]], a list of tables, want one: [model]"},
@@ -55,7 +55,7 @@ func TestUnknownKey(t *testing.T) {
 		"hidden_size": "did you mean model.hidden_size?", "model.hiden_size": "did you mean model.hidden_size?", "modell.hiden_size": "did you mean model.hidden_size?",
 		"model.hidden_size.x": "did you mean model.hidden_size?", "Model.Hidden-Size": "did you mean model.hidden_size?", "model.lr": "did you mean train.lr?",
 		"learning_rate": "did you mean train.lr?", "train.save": "did you mean train.save_every or train.save_seconds?", "window": "did you mean model.attention_window?",
-		"seed": "did you mean train.seed?", "tempreature": "did you mean sample.temperature?", "device.x": "did you mean device?",
+		"seed": "did you mean train.seed?", "temperatur": "did you mean sample.temperature?", "device.x": "did you mean device?",
 		"model.nothing": "want one of vocab_size, hidden_size, ", "nothing": "want one of device, model, data, train, sample, with the key as in model.hidden_size",
 		"": `unknown key "": want one of device`, "\x1b[1m": `unknown key "\x1b[1m": want`,
 	} {
