@@ -15,6 +15,7 @@ import (
 	"innerloop/data"
 	"innerloop/model"
 	"innerloop/rundir"
+	"innerloop/train"
 )
 
 // generateFlags are the options of generate.
@@ -94,19 +95,20 @@ func (f *generateFlags) check(c *cobra.Command) error {
 	if err := f.sound.check(c, f); err != nil {
 		return err
 	}
-	return checkOutput("--save-state", f.saveState) // later would be after all the work
+	return checkOutput("--save-state", f.saveState, "a state", isState) // later would be after all the work
 }
 
-// checkOutput reports a file that cannot be written; an empty name is none.
-func checkOutput(flag, path string) error {
+// checkOutput reports a file that cannot be written, or that holds something else than its kind, what: that would be lost.
+// An empty name is none.
+func checkOutput(flag, path, what string, is func(start []byte) bool) error {
 	if path == "" {
 		return nil
 	}
 	if _, err := os.Stat(filepath.Dir(path) + string(filepath.Separator)); err != nil {
 		return failf(exitOutput, "%s %s: %w", flag, path, cause(err))
 	}
-	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() {
-		return failf(exitOutput, "%s %s: is no regular file", flag, path)
+	if err := holdsOther(flag, path, what, is); err != nil {
+		return err
 	}
 	// It is written beside its place and then moved there: whether that can be done, only trying tells.
 	try, err := os.CreateTemp(filepath.Dir(path), ".innerloop-*")
@@ -114,6 +116,51 @@ func checkOutput(flag, path string) error {
 		return failf(exitOutput, "%s %s: %w", flag, path, cause(err))
 	}
 	return fail(exitOutput, errors.Join(try.Close(), os.Remove(try.Name())))
+}
+
+// holdsOther reports a file at path that is not of the kind what.
+func holdsOther(flag, path, what string, is func(start []byte) bool) error {
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil // a new file
+	}
+	if !st.Mode().IsRegular() {
+		return failf(exitOutput, "%s %s: is no regular file", flag, path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return failf(exitOutput, "%s %s: %w", flag, path, cause(err))
+	}
+	defer f.Close() //nolint:errcheck // was only read
+	start, err := io.ReadAll(io.LimitReader(f, 1<<16))
+	if err != nil {
+		return failf(exitOutput, "%s %s: %w", flag, path, cause(err))
+	}
+	if len(start) > 0 && !is(start) {
+		return failf(exitOutput, "%s %s: holds something else than %s, which would be lost: choose another name, or remove it", flag, path, what)
+	}
+	return nil
+}
+
+// isState says whether a file begins as one of --save-state.
+func isState(start []byte) bool { return bytes.Contains(start, []byte(`"innerloop.state.`)) }
+
+// keepsInputs reports an output that is one of the files that are read: a sound that is continued, or what the run in the
+// model's folder was trained on.
+func (f *generateFlags) keepsInputs() error {
+	inputs := []string{f.sound.prompt}
+	if cfg, err := train.LoadRun(f.model); err == nil {
+		inputs = append(inputs, cfg.Data.File)
+	}
+	for _, o := range []struct{ flag, path string }{{"--wav", f.sound.file}, {"--save-state", f.saveState}} {
+		out, err := os.Stat(o.path)
+		for _, in := range inputs {
+			if st, err2 := os.Stat(in); err == nil && err2 == nil && os.SameFile(out, st) {
+				return failf(exitUsage, "%s %s: is a sound or text that the model reads or was trained on, and would be lost: choose another name", o.flag, o.path)
+			}
+		}
+	}
+	return nil
 }
 
 // promptBytes is the text or the sound that the options ask to continue; of standard input no more than most bytes.
@@ -177,6 +224,9 @@ func (a *app) generate(c *cobra.Command, f generateFlags) error {
 		return err
 	}
 	_ = rundir.Repair(f.model) // what cannot be repaired shows when it is read
+	if err := f.keepsInputs(); err != nil {
+		return err
+	}
 	if err := f.sound.resolve(c, &f); err != nil {
 		return err
 	}

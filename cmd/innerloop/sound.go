@@ -68,7 +68,7 @@ func (f *soundFlags) check(c *cobra.Command, g *generateFlags) error {
 			return failf(exitUsage, "--rate %w", err)
 		}
 	}
-	return checkOutput("--wav", f.file)
+	return checkOutput("--wav", f.file, "a WAV file", data.IsWAV)
 }
 
 // resolve fills in what the options leave to the run in the model's folder, and to each other.
