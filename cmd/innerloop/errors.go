@@ -35,7 +35,7 @@ const exitCodesTopic = `innerloop exits with
   5  the output cannot be written: no permission, a full disk
   6  training diverged: a loss or gradient that is not finite; the message names its origin, the last good step is saved
   7  interrupted by a signal: training finished its step and wrote a checkpoint; bench printed nothing
-  8  diagnose found a cause: the model is not healthy
+  8  diagnose, or logs compare, found a cause: the model is not healthy; or diagnose could not test for one
 
 Everything but 0 comes with one line on standard error. The codes of train are in its folder's exit.json too.
 
