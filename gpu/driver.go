@@ -29,6 +29,8 @@ type driver interface {
 	// settle waits for what was begun since the last settle. On an error it says of which call it is, counted from 0
 	// over those that returned no error; -1: of none of them, but of the device.
 	settle() (int, error)
+	// cancel has a settle that waits end with ErrCancelled.
+	cancel()
 	// submit replays count steps of tape from first on, repeat times over, in one submission, once few enough
 	// earlier submissions are in flight.
 	submit(tape handle, first, count, repeat int) error

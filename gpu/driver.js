@@ -1,9 +1,12 @@
 // The browser's driver: it owns the WebGPU objects, which Go knows by number, and replays a tape in one call from Go.
 // An expression: a function of maxInFlight that returns { adapters, open }. It needs nothing of a page, so that it runs
-// in a worker. Rejections are Errors with a kind: "invalid", "adapter" (there is none), "memory", "lost", or
+// in a worker. Rejections are Errors with a kind: "invalid", "adapter" (there is none), "memory", "lost", "cancelled", or
 // "shader", which has a line and a column too.
 (maxInFlight) => {
   const error = (kind, message, more) => Object.assign(new Error(message), { kind }, more);
+
+  // Processors that play a GPU: SwiftShader, Mesa's llvmpipe (lavapipe is its Vulkan) and softpipe, Windows' WARP.
+  const SOFTWARE = /swiftshader|llvmpipe|lavapipe|softpipe|software|basic render|\bwarp\b/i;
 
   // adapters resolves to what the browser offers, each once.
   const adapters = async () => {
@@ -18,7 +21,7 @@
       const info = adapter.info ?? {};
       const name = info.description || info.device || [info.vendor, info.architecture].filter(Boolean).join(" ") || "WebGPU";
       if (list.some((a) => a.name === name)) continue;
-      const software = Boolean(info.isFallbackAdapter ?? adapter.isFallbackAdapter) || /swiftshader|llvmpipe|software|basic render/i.test([name, info.architecture, info.device].join(" "));
+      const software = Boolean(info.isFallbackAdapter || adapter.isFallbackAdapter) || SOFTWARE.test([name, info.vendor, info.architecture, info.device].join(" "));
       list.push({ adapter, name, vendor: info.vendor ?? "", device: info.device ?? "", software, limits: adapter.limits });
     }
     return list;
@@ -26,13 +29,15 @@
 
   // open resolves to a device with the named limits of the adapter. The methods of it that have to wait, which are
   // submit where it returns true, read, wait and settle, call answer(error, value) once, with an error of null or
-  // the value; there is one of them at a time.
-  const open = async (adapter, names, answer) => {
+  // the value; there is one of them at a time. compiled(done, total) is called, if at all, when a pipeline is.
+  const open = async (adapter, names, answer, compiled = () => {}) => {
     const requiredLimits = Object.fromEntries(names.map((n) => [n, adapter.limits[n]]).filter(([, v]) => v !== undefined));
     const device = await adapter.requestDevice({ requiredLimits });
     const queue = device.queue;
     const things = [null]; // by handle
     const holes = [];
+    let compiling = { done: 0, total: 0, awaited: false }; // pipelines since the last settle
+    let giveUp = () => {}; // ends the settle that waits
     let begun = []; // of newBuffer, newPipeline and tapeDispatch since the last settle: promises of an error or of null
     let fault = null;
     let closed = false;
@@ -117,7 +122,13 @@
         const message = m?.message ?? (invalid ?? refused).message;
         return error("shader", message, { line: m?.lineNum ?? 0, column: m?.linePos ?? 0 });
       };
-      return { thing: made, failed: finish() };
+      const mine = compiling;
+      mine.total++;
+      const count = () => {
+        mine.done++;
+        if (mine.awaited && !closed) compiled(mine.done, mine.total);
+      };
+      return { thing: made, failed: finish().finally(count) };
     };
     const begin = ({ thing, failed }) => {
       begun.push(failed);
@@ -127,8 +138,17 @@
     // settled resolves once all that was begun is done; it rejects with the first error, whose index tells of what.
     const settled = async () => {
       const all = begun;
+      const mine = compiling;
       begun = [];
-      const errors = await Promise.all(all).catch(broken);
+      compiling = { done: 0, total: 0, awaited: false };
+      const stopped = new Promise((_, reject) => {
+        giveUp = () => reject(error("cancelled", "given up while the kernels were compiled"));
+      });
+      mine.awaited = true;
+      const errors = await Promise.race([Promise.all(all).catch(broken), stopped]).finally(() => {
+        mine.awaited = false;
+        giveUp = () => {};
+      });
       check();
       const index = errors.findIndex(Boolean);
       if (index >= 0) throw Object.assign(errors[index], { index });
@@ -199,6 +219,7 @@
         things[tape].push({ of: null, buffer: things[buf], offset, size });
       },
       settle: () => reply(settled()),
+      cancel: () => giveUp(),
       // submit returns whether so much is in flight that it answers only once some of it has ended.
       submit(tape, first, count, repeat) {
         check();

@@ -82,6 +82,8 @@ type browser struct {
 	size    int
 	answer  js.Func // what driver.js calls: one for all waits, of which there is one at a time
 	answers chan answer
+
+	compiled js.Func // what it calls when a pipeline is compiled
 }
 
 // answer is how a wait ends.
@@ -91,7 +93,7 @@ type answer struct {
 }
 
 // openAdapter opens the adapter that choose picks from the list.
-func openAdapter(choose func([]Adapter) (int, error)) (driver, Adapter, error) {
+func openAdapter(choose func([]Adapter) (int, error), compiled func(done, total int)) (driver, Adapter, error) {
 	f, found, as, err := list()
 	if err != nil {
 		return nil, Adapter{}, err
@@ -109,8 +111,15 @@ func openAdapter(choose func([]Adapter) (int, error)) (driver, Adapter, error) {
 		}
 		return nil
 	})
-	if b.v, err = await(f.Call("open", found.Index(i).Get("adapter"), raised, b.answer)); err != nil {
+	b.compiled = js.FuncOf(func(_ js.Value, a []js.Value) any {
+		if compiled != nil {
+			compiled(a[0].Int(), a[1].Int())
+		}
+		return nil
+	})
+	if b.v, err = await(f.Call("open", found.Index(i).Get("adapter"), raised, b.answer, b.compiled)); err != nil {
 		b.answer.Release()
+		b.compiled.Release()
 		return nil, as[i], err
 	}
 	return b, as[i], nil
@@ -181,6 +190,8 @@ func (b *browser) settle() (int, error) {
 	return -1, err
 }
 
+func (b *browser) cancel() { b.v.Call("cancel") }
+
 func (b *browser) submit(tape handle, first, count, repeat int) error {
 	full, err := b.call("submit", int(tape), first, count, repeat)
 	if err == nil && full.Bool() {
@@ -232,6 +243,7 @@ func (b *browser) poll() {}
 func (b *browser) close() {
 	b.v.Call("close")
 	b.answer.Release()
+	b.compiled.Release()
 }
 
 // caught turns an exception of JavaScript into an error.
@@ -273,6 +285,8 @@ func fromError(v js.Value) (err error) {
 		return &driverError{outOfMemory, text}
 	case "lost":
 		return &driverError{lost, text}
+	case "cancelled":
+		return &driverError{cancelled, text}
 	}
 	return &driverError{invalid, text}
 }

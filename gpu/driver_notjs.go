@@ -108,7 +108,7 @@ type native struct {
 }
 
 // openAdapter opens the adapter that choose picks from the list.
-func openAdapter(choose func([]Adapter) (int, error)) (driver, Adapter, error) {
+func openAdapter(choose func([]Adapter) (int, error), _ func(done, total int)) (driver, Adapter, error) {
 	l, as := list()
 	defer C.gpu_list_free(l)
 	i, err := choose(as)
@@ -224,6 +224,7 @@ func shaderError(report string) *ShaderError {
 
 // settle has nothing to wait for: everything is done when it returns.
 func (n *native) settle() (int, error) { return -1, nil }
+func (n *native) cancel()              {}
 
 func (n *native) stagingBytes() int64 { return int64(C.gpu_staging_bytes(n.d)) }
 

@@ -9,6 +9,10 @@ import (
 var (
 	// ErrNoAdapter says that the machine, or the browser, offers no WebGPU adapter.
 	ErrNoAdapter = errors.New("no adapter")
+	// ErrSoftware says that every adapter is a CPU where Options.Hardware asks for another.
+	ErrSoftware = errors.New("every adapter is a CPU")
+	// ErrCancelled says that Cancel ended a Load.
+	ErrCancelled = errors.New("cancelled")
 	// ErrLost says that the device is gone: its driver was reset or updated, the GPU was unplugged, or the browser took
 	// it away. Nothing but Close works from then on; another device may be opened.
 	ErrLost = errors.New("device lost")
@@ -44,10 +48,11 @@ const (
 	noAdapter
 	outOfMemory
 	lost
+	cancelled
 )
 
 // sentinels are the exported errors of the kinds that have one.
-var sentinels = map[errorKind]error{noAdapter: ErrNoAdapter, outOfMemory: ErrOutOfMemory, lost: ErrLost}
+var sentinels = map[errorKind]error{noAdapter: ErrNoAdapter, outOfMemory: ErrOutOfMemory, lost: ErrLost, cancelled: ErrCancelled}
 
 func (e *driverError) Error() string {
 	if s := e.Unwrap(); s != nil {

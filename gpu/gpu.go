@@ -85,6 +85,9 @@ type Options struct {
 	// TuneFile keeps what trials found, for the next device of the same adapter; empty: it is forgotten. A
 	// file that cannot be read or written is no error.
 	TuneFile string
+	// Compiled, where it is not nil, is told while Load waits how many of its pipelines are compiled, where compilers work
+	// in the background, as in a browser. It must return at once.
+	Compiled func(done, total int)
 }
 
 // choose picks the adapter that o asks for; equals are those whose name or backend fits as well, of the same type.
@@ -119,7 +122,7 @@ func (o Options) choose(as []Adapter) (best int, equals []Adapter, err error) {
 	case len(as) == 0:
 		err = ErrNoAdapter
 	case best < 0 && o.Hardware && o.Adapter == "":
-		err = fmt.Errorf("every adapter is a CPU; there are: %s", strings.Join(names, "; "))
+		err = fmt.Errorf("%w; there are: %s", ErrSoftware, strings.Join(names, "; "))
 	case best < 0 && byPlace:
 		err = fmt.Errorf("no adapter %s; there are %d: %s", o.Adapter, len(as), strings.Join(names, "; "))
 	case best < 0:
@@ -163,7 +166,7 @@ func Open(opts Options) (*Device, error) {
 	d, a, err := openAdapter(func(as []Adapter) (i int, err error) {
 		i, equals, err = opts.choose(as)
 		return i, err
-	})
+	}, opts.Compiled)
 	if err != nil {
 		return nil, fmt.Errorf("gpu: %w", err)
 	}
@@ -256,6 +259,9 @@ func (g *Device) settle() error {
 	for _, k := range fresh {
 		g.d.freePipeline(g.pipes[k].h)
 		delete(g.pipes, k)
+	}
+	if errors.Is(err, ErrCancelled) {
+		return fmt.Errorf("gpu: %w", err)
 	}
 	if i < 0 || i >= len(begun) {
 		return g.stick(err)
@@ -383,6 +389,14 @@ func (g *Device) Sync() error {
 		return err
 	}
 	return g.stick(g.d.wait())
+}
+
+// Cancel ends a Load that waits for compilers: it returns ErrCancelled. Unlike everything else it may be called while
+// Load waits, on the same thread. Without such a Load it does nothing.
+func (g *Device) Cancel() {
+	if g.d != nil {
+		g.d.cancel()
+	}
 }
 
 // Close implements prog.Executor. The device's programs are closed with it.
