@@ -148,6 +148,9 @@ func (s *TrainStep) SetHyper(o AdamW, lr float64, step int) {
 // that the ring holds, row (step-1) % Ring, into dst [Ring*2].
 func (s *TrainStep) Metrics(ex prog.Executor, dst []float32) error { return ex.Read(s.ring, dst) }
 
+// MetricsArena is where the ring lies that Metrics reads.
+func (s *TrainStep) MetricsArena() *prog.Arena { return s.metrics }
+
 // Norms reads what the normalisers of the video variant did in the last step's last micro-batch, by layer and head; nil
 // where the model has none.
 func (s *TrainStep) Norms(ex prog.Executor) ([]NormStats, error) { return s.norms.read(s.lm, ex) }

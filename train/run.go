@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,6 +54,9 @@ type Run struct {
 	Saves Budget
 	// OtherText lets Restore take a checkpoint that was trained on another text.
 	OtherText bool
+	// Breathe, where it is not nil, is called now and then within steps that take long. Where it returns true the step is
+	// given up, as far as it has changed nothing, and Train ends without it.
+	Breathe func() bool
 
 	step   int   // updates made
 	began  int   // step at which its weights were initialised or loaded
@@ -70,6 +74,7 @@ type Run struct {
 	ring    []float32
 	pending []Step
 	since   time.Time
+	pace    float64 // seconds of a step, by the last ones; 0: not known
 }
 
 // saveShare is the largest part of the time that goes into checkpoints which are made by time.
@@ -224,7 +229,11 @@ func (r *Run) Train(ctx context.Context, o Observer) error {
 		if err := ctx.Err(); err != nil {
 			return errors.Join(r.flush(o), err)
 		}
-		if err := r.advance(); err != nil {
+		err := r.advance()
+		if errors.Is(err, errGivenUp) {
+			return errors.Join(r.flush(o), cmp.Or(ctx.Err(), context.Canceled))
+		}
+		if err != nil {
 			if bad := (*NonFiniteError)(nil); errors.As(err, &bad) { // the steps before it were good
 				err = errors.Join(r.flush(o), err)
 			}
@@ -232,7 +241,7 @@ func (r *Run) Train(ctx context.Context, o Observer) error {
 		}
 		evalDue := r.EvalDue()
 		saveDue := r.SaveDue() || r.Saves.Every > 0 && r.Saves.Due()
-		if r.step%t.LogEvery == 0 || evalDue || saveDue || time.Since(r.since) > time.Second {
+		if r.step%t.LogEvery == 0 || evalDue || saveDue || r.long() || time.Since(r.since) > time.Second {
 			if err := r.flush(o); err != nil {
 				return err
 			}
@@ -275,6 +284,10 @@ func (r *Run) SaveDue() bool {
 	return r.step > 0 && every > 0 && r.step%every == 0 || r.step == r.end()
 }
 
+// long says whether the steps that are queued take a second or more: on a device that queues them that is known beforehand,
+// so that long steps are told one by one.
+func (r *Run) long() bool { return float64(len(r.pending))*r.pace >= 1 }
+
 // EvalDue says whether the configuration asks for a validation after the updates made so far.
 func (r *Run) EvalDue() bool {
 	t := r.Config.Train
@@ -309,7 +322,10 @@ func (r *Run) advance() error {
 		return err
 	}
 	r.step++
-	if err := r.trainR.Run(); err != nil {
+	if err := r.execute(); errors.Is(err, errGivenUp) {
+		r.step--
+		return err
+	} else if err != nil {
 		return fmt.Errorf("train: step %d: %w", r.step, err)
 	}
 	r.pending = append(r.pending, Step{Step: r.step, LR: r.Config.Train.Schedule(r.step), Tokens: r.Tokens()})
@@ -334,6 +350,7 @@ func (r *Run) flush(o Observer) error {
 	now := time.Now()
 	seconds := now.Sub(r.since).Seconds()
 	r.since = now
+	r.pace = seconds / float64(len(r.pending))
 	var bad *NonFiniteError
 	for i := range r.pending {
 		s := &r.pending[i]
