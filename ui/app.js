@@ -2,12 +2,13 @@
 // The page's state and what can be done with it. Views listen to "change" and friends; only this file asks the trainer
 // to train.
 
-import { BY_KEY } from "./fields.js";
-import { Settings, same } from "./settings.js";
+import { beginning } from "./changes.js";
+import { keepDraft } from "./drafts.js";
+import { Settings } from "./settings.js";
 import { decode, encode } from "./link.js";
 import { SMOOTHING } from "./columns.js";
 import { Track } from "./verdict.js";
-import { debounced } from "./dom.js";
+import { debounced, prefs } from "./dom.js";
 import { otherVersion, whyMissing } from "./outdated.js";
 
 /**
@@ -47,6 +48,22 @@ const OPENING = "The run could not be opened";
 /** The step from which a run's speed is known. */
 const KNOWN = 10;
 
+/** Under which name a tab keeps what a refresh has to find again. */
+const TAB = "innerloop.tab";
+
+/**
+ * remembered is what this tab had before it was loaded anew: the run that was open, or "". null: it is another visit, or a link.
+ * @returns {{ run: string } | null}
+ */
+function remembered() {
+  try {
+    const { run, link } = JSON.parse(sessionStorage.getItem(TAB) ?? "null") ?? {};
+    return link === location.hash && typeof run === "string" ? { run } : null;
+  } catch {
+    return null;
+  }
+}
+
 /** What the client says of requests that a restart of the worker cut off. */
 const RESTARTED = "the worker was restarted";
 
@@ -70,6 +87,12 @@ export class App {
   stepping = false;
   /** A new run was asked for. */
   starting = false;
+  /** A pause was asked for: the step under way comes first. */
+  pausing = false;
+  /** What the run waits for that is made ready; null: not told yet. @type {import("./messages.d.ts").PreparingEvent["data"] | null} */
+  preparing = null;
+  /** What should train. @type {"auto" | "gpu" | "cpu"} */
+  device = "auto";
 
   /** @type {Map<Topic, Set<(data: any) => void>>} */ #views = new Map();
   #describing = 0;
@@ -106,6 +129,17 @@ export class App {
     });
     client.on("crash", (failure) => this.#broke(failure));
     client.on("saved", () => this.listLater());
+    client.on("preparing", (d) => {
+      if (this.phase !== "opening") return;
+      this.preparing = d;
+      this.tell("change", null);
+    });
+    // A tab that is hidden may never be seen again, and one that goes has no time: what there is is kept while there is some.
+    const keep = () => {
+      if (this.isOpen && this.phase === "running") void this.client.request("save", {}).catch(() => {});
+    };
+    document.addEventListener("visibilitychange", () => document.hidden && keep());
+    addEventListener("pagehide", keep);
     addEventListener("hashchange", () => this.#followLink());
   }
 
@@ -155,6 +189,7 @@ export class App {
 
   /** boot brings up the trainer, the settings of the link and the run that was under way. @param {"auto" | "gpu" | "cpu"} device */
   async boot(device) {
+    this.device = device;
     this.#enter("loading");
     try {
       const hello = await this.client.request("hello", { device });
@@ -168,6 +203,7 @@ export class App {
       this.hello = hello;
       if (first) this.settings = this.#newSettings(hello.defaults);
       this.tell("ready", hello);
+      const tab = first ? remembered() : null;
       const linked = first && this.#followLink();
       // Where a processor plays the GPU, one click should show something within a minute.
       if (first && !linked && hello.device.software) this.settings.preset("tiny");
@@ -176,9 +212,12 @@ export class App {
       await this.#listTexts();
       await this.list();
       if (this.run && !this.runs.some((r) => r.id === this.run?.id)) this.#shown(null);
-      const newest = this.runs.find((r) => r.id === this.run?.id) ?? this.runs[0];
+      const mine = this.run?.id ?? (tab?.run || "");
+      const newest = this.runs.find((r) => r.id === mine) ?? this.runs[0];
       if (newest && newest.problem === "" && newest.step > 0 && newest.step < newest.steps && this.phase === "idle") {
-        await this.open(newest.id, { adopt: first && !linked, quiet: true });
+        // A link is there to be started, unless this very tab has it from the run that it had open.
+        if (linked && newest.id !== tab?.run) this.#offer(newest);
+        else await this.open(newest.id, { adopt: first && !linked, quiet: true });
       }
     } catch (e) {
       if (this.phase !== "broken") this.#broke(failure(e)); // else the worker's own words came first
@@ -191,7 +230,42 @@ export class App {
     this.texts.clear(); // with storage in memory they are gone
     this.#enter("loading");
     await this.client.restart();
-    await this.boot("auto");
+    await this.boot(this.device);
+  }
+
+  /** useDevice has another device train, from now on. A run that is open goes over to it. @param {"auto" | "gpu" | "cpu"} device */
+  async useDevice(device) {
+    const open = this.isOpen ? this.run?.id : undefined;
+    await this.#act("The device could not be changed", async () => {
+      this.hello = await this.client.request("hello", { device });
+      this.device = device;
+      prefs.set("device", device === "auto" ? null : device);
+      const url = new URL(location.href);
+      if (url.searchParams.has("device")) {
+        url.searchParams.set("device", device);
+        history.replaceState(null, "", url);
+      }
+      this.tell("ready", this.hello);
+    });
+    this.describe();
+    if (open) await this.open(open, { adopt: false });
+  }
+
+  /** offer tells of a run that was not finished where a link is there to be started. @param {Run} run */
+  #offer(run) {
+    this.notify({
+      id: "previous", tone: "info", title: "The link is ready to start.", text: `${run.name} stays among the runs, at step ${run.step.toLocaleString("en")} of ${run.steps.toLocaleString("en")}.`,
+      actions: [{ label: "Go on with it instead", act: () => void this.open(run.id) }],
+    });
+  }
+
+  /** remember keeps in this tab what a refresh has to find again. */
+  #remember() {
+    try {
+      sessionStorage.setItem(TAB, JSON.stringify({ run: this.isOpen ? this.run?.id : "", link: location.hash }));
+    } catch {
+      // The storage is refused: the page forgets.
+    }
   }
 
   /** @param {Config} defaults */
@@ -203,13 +277,13 @@ export class App {
       } catch {
         // The browser allows only so many a minute: the next change comes through.
       }
+      this.#remember();
     });
     const describe = debounced(150, () => this.describe());
     settings.onChange((keys) => {
       this.#touched = [...this.#touched.filter((k) => !keys.includes(k)), ...keys];
       if (this.problem && (this.#unstarted || keys.includes(this.problem.key))) this.problem = null;
       if (this.trouble?.failure.code === "config") this.dismiss();
-      for (const key of keys) if (BY_KEY.get(key)?.live) this.#live(key);
       this.tell("settings", keys);
       remember();
       describe();
@@ -232,6 +306,12 @@ export class App {
         id: "link", tone: "warn", title: values.size > 0 ? "Part of the link was left out" : "Nothing in the link could be used",
         text: values.size > 0 ? `${values.size === 1 ? "One setting applies" : `${values.size} settings apply`}; these do not:` : "These are not settings of a run:",
         list: [...refused.map((r) => `${r.key}: ${r.reason}`), ...(more > 0 ? [`and ${more} more`] : [])],
+      });
+    }
+    if (values.size > 0 && this.isOpen) {
+      this.notify({
+        id: "link-next", tone: "info", title: "The link's settings are for the next run.", text: "The open one goes on as it is.",
+        actions: [{ label: "Save it and start the link's", act: () => void this.start() }],
       });
     }
     return values.size > 0;
@@ -270,13 +350,24 @@ export class App {
     return ok;
   }
 
-  pause = () => this.#act("The run could not pause", () => this.client.request("pause", {}));
+  /** pause answers at once: a step may take long. */
+  async pause() {
+    if (this.pausing) return;
+    this.pausing = true;
+    await this.#act("The run could not pause", () => this.client.request("pause", {}));
+    this.pausing = false;
+    this.tell("change", null);
+  }
+
+  /** cancel gives up the run that is made ready. */
+  cancel = () => this.#act("It could not be cancelled", () => this.client.request("cancel", {}));
   resume = () => this.#act("The run could not go on", () => this.client.request("resume", {}));
   stop = () => this.#act("The run could not be closed", () => this.client.request("stop", {}));
 
-  /** step makes one step; without a run, the first of a new one. */
+  /** step makes one step of the run that is shown, which is opened again where it was stopped; without a run, the first of a new one. */
   async step() {
-    if (!this.isOpen && !(await this.start({ paused: true }))) return;
+    if (!this.isOpen && !(this.run ? await this.open(this.run.id, { adopt: false }) : await this.start({ paused: true }))) return;
+    if (this.phase !== "paused") return;
     this.stepping = true;
     if (!(await this.#act("The step could not be made", () => this.client.request("step", {})))) this.stepping = false;
     this.tell("change", null);
@@ -286,9 +377,7 @@ export class App {
   async more(steps) {
     const total = this.steps + steps;
     await this.#act("The run could not go on", async () => {
-      await this.client.request("set", { key: "train.steps", value: total });
-      if (this.run) this.run.steps = this.run.config["train.steps"] = total;
-      this.settings.set("train.steps", total);
+      await this.#set("train.steps", total);
       await this.client.request("resume", {});
     });
   }
@@ -305,11 +394,12 @@ export class App {
       const kept = this.runs.find((r) => r.id === id);
       await this.#bringText(String(kept?.config["data.file"] ?? ""));
       const { run } = await this.client.request("open", { run: id, paused: !go, text, otherText });
-      if (adopt) this.settings.replace(Object.entries(run.config));
+      if (adopt) this.settings.replace(Object.entries(beginning(run)));
       this.tell("done", OPENING);
       return true;
     } catch (e) {
       const f = failure(e);
+      if (f.code === "cancelled") return false;
       if (quiet && f.code !== "needs-text") {
         this.notify({ id: "reopen", tone: "warn", title: "The last run did not open", text: f.message, actions: [{ label: "Try again", act: () => void this.open(id) }] });
       } else this.#show({ failure: f, title: OPENING, run: id, text });
@@ -464,6 +554,7 @@ export class App {
   /** @param {string} id */
   async delete(id) {
     await this.#act("The run could not be deleted", () => this.client.request("delete", { run: id }));
+    keepDraft(id, null);
     if (this.run?.id === id) this.#shown(null);
     await this.list();
     this.tell("change", null);
@@ -485,7 +576,7 @@ export class App {
       }
     }
     if (this.run) this.run.open = run !== null;
-    if (state !== "running") this.stepping = false;
+    if (state !== "running") this.stepping = this.pausing = false;
     if (error) this.trouble = { failure: error, title: "Training stopped", run: this.run?.id ?? "", text: "" };
     else if (state === "running" || state === "paused") this.trouble = null;
     // Between the run before and the new one there is none: not worth a word.
@@ -520,13 +611,13 @@ export class App {
     return this.run?.config["model.variant"] === "video" || !this.hello?.faults.some((f) => f.name === fault && f.video);
   }
 
-  /** live sends a changed setting to the open run. @param {string} key */
-  #live(key) {
-    const value = this.settings.get(key);
-    const run = this.run;
-    if (value === undefined || !run || !this.isOpen || this.phase === "failed" || this.phase === "opening" || same(run.config[key], value)) return;
-    if (key === "train.fault" && !this.canHave(String(value))) return; // it waits for the next run
-    this.#sendLive(key);
+  // What acts on the open run
+
+  /** Values that were asked for and are not there yet. @type {Map<string, import("./fields.js").Value>} */ sending = new Map();
+
+  /** canChange says whether there is a run whose values can be changed. */
+  get canChange() {
+    return this.isOpen && this.phase !== "failed" && this.phase !== "opening";
   }
 
   #smoothing = SMOOTHING;
@@ -545,28 +636,50 @@ export class App {
     if (this.run && this.run.step === this.track.step && Number.isFinite(this.track.smooth)) this.run.loss = this.track.smooth;
   }
 
-  /** Keys whose values wait to be sent: a slider gives many. @type {Set<string>} */ #waiting = new Set();
-
-  /** @param {string} key */
-  #sendLive(key) {
-    this.#waiting.add(key);
-    this.#flush();
+  /** now is a value as the open run has it, or will in a moment, and else as the settings have it. @param {string} key */
+  now(key) {
+    return (this.canChange ? (this.sending.get(key) ?? this.run?.config[key]) : undefined) ?? this.settings.get(key);
   }
 
-  #flush = debounced(120, async () => {
-    for (const key of [...this.#waiting]) {
-      this.#waiting.delete(key);
-      const run = this.run;
+  /**
+   * change is for the controls that act at once: it changes the settings, and the open run. It says what is wrong with the value.
+   * @param {string} key
+   * @param {unknown} value
+   */
+  change(key, value) {
+    const error = this.settings.set(key, value);
+    if (error === "") this.apply([key]);
+    return error;
+  }
+
+  /** apply brings settings to the open run, from its next step on. @param {string[]} keys */
+  apply(keys) {
+    if (!this.canChange) return;
+    for (const key of keys) {
       const value = this.settings.get(key);
-      if (!run || value === undefined || !this.isOpen) continue;
+      if (key === "train.fault" && !this.canHave(String(value))) continue; // it waits for the next run
+      if (value !== undefined) this.sending.set(key, value);
+    }
+    this.#flush();
+    this.tell("change", null);
+  }
+
+  /** @param {string} key @param {import("./fields.js").Value} value */
+  async #set(key, value) {
+    const { run } = await this.client.request("set", { key, value });
+    if (this.run?.id === run.id) this.run = run;
+  }
+
+  // A slider gives many values.
+  #flush = debounced(120, async () => {
+    for (const [key, value] of [...this.sending]) {
       try {
-        await this.client.request("set", { key, value });
-        run.config[key] = value;
-        if (key === "train.steps") run.steps = Number(value);
+        if (this.canChange) await this.#set(key, value);
       } catch (e) {
         this.problem = { ...failure(e), key };
         this.#unstarted = false;
       }
+      if (this.sending.get(key) === value) this.sending.delete(key);
       this.tell("described", this.description);
       this.tell("change", null);
     }
@@ -606,7 +719,9 @@ export class App {
 
   /** @param {Phase} phase */
   #enter(phase) {
+    if (phase !== "opening") this.preparing = null;
     this.phase = phase;
+    if (phase !== "loading" && phase !== "broken") this.#remember();
     this.tell("change", null);
   }
 
@@ -640,7 +755,7 @@ export class App {
   /** report shows an error where it belongs. @param {unknown} e @param {string} title @param {string} [run] */
   #report(e, title, run = this.run?.id ?? "") {
     const f = failure(e);
-    if (this.phase === "broken" || f.message === RESTARTED) return; // the panel says it already, or nothing is wrong
+    if (this.phase === "broken" || f.message === RESTARTED || f.code === "cancelled") return; // the panel says it already, or nothing is wrong
     if (f.code === "config" && this.settings.has(f.key)) {
       this.problem = f;
       this.#unstarted = true;
@@ -664,7 +779,7 @@ export class App {
  * @returns {Failure}
  */
 export function failure(e) {
-  const codes = ["usage", "config", "data", "needs-text", "memory", "shader", "lost", "device", "storage", "non-finite", "locked", "internal", "outdated", "offline", "incomplete"];
+  const codes = ["usage", "config", "data", "needs-text", "memory", "shader", "lost", "device", "storage", "non-finite", "locked", "cancelled", "internal", "outdated", "offline", "incomplete"];
   return {
     code: codes.includes(e?.code) ? e.code : "internal", message: String(e?.message ?? e), key: String(e?.key ?? ""), ...(Array.isArray(e?.keys) ? { keys: e.keys } : {}),
     step: Number(e?.step) || 0, checkpoint: Number.isInteger(e?.checkpoint) ? e.checkpoint : -1,

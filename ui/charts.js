@@ -170,6 +170,8 @@ export function createCharts(root) {
   const live = h("p", { class: "chart-hidden", "aria-live": "polite" });
   const small = h("div", { class: "charts-small" }, figures.speed.element, figures.norm.element, figures.lr.element);
   root.classList.add("charts");
+  const changes = h("ol", { class: "chart-changes", "aria-label": "What was changed in the course of the run", hidden: true });
+  figures.loss.element.append(changes);
   root.append(figures.loss.element, slot, small, live);
 
   /** The earlier runs' curves by id: what the legend hides stays hidden. @type {Map<string, Curve>} */
@@ -227,6 +229,7 @@ export function createCharts(root) {
   };
 
   compose();
+  let marked = "";
 
   const charts = {
     /** smoothed is called when the person smooths the curves in another way. @type {(alpha: number) => void} */
@@ -246,6 +249,20 @@ export function createCharts(root) {
       group.point(null);
       group.zoom = null;
       group.zoomed();
+      group.redraw(true);
+    },
+
+    /**
+     * mark draws a numbered line where something was changed in the course of the run, and lists what.
+     * @param {{ step: number, text: string }[]} list
+     */
+    mark(list) {
+      const now = list.map((m) => `from step ${count(m.step)}: ${m.text}`);
+      if (now.join("\n") === marked) return;
+      marked = now.join("\n");
+      group.marks = list.map((m) => m.step);
+      changes.hidden = list.length === 0;
+      changes.replaceChildren(...now.map((t) => h("li", {}, t)));
       group.redraw(true);
     },
 

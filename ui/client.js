@@ -10,7 +10,7 @@
  * @typedef {{
  *   hello: import("./messages.d.ts").Hello, describe: import("./messages.d.ts").Description, start: import("./messages.d.ts").RunResult,
  *   open: import("./messages.d.ts").RunResult, pause: Empty, resume: Empty, step: Empty, stop: Empty, save: Empty, runs: import("./messages.d.ts").Runs,
- *   cancel: Empty, set: Empty, metrics: import("./messages.d.ts").Metrics, norms: import("./messages.d.ts").PastNorms, download: import("./messages.d.ts").Download, delete: Empty,
+ *   cancel: Empty, set: import("./messages.d.ts").RunResult, metrics: import("./messages.d.ts").Metrics, norms: import("./messages.d.ts").PastNorms, download: import("./messages.d.ts").Download, delete: Empty,
  *   rename: Empty, diagnose: import("./messages.d.ts").Diagnosis, generate: import("./messages.d.ts").Generated, import: import("./messages.d.ts").RunResult,
  * }} Results
  */

@@ -29,7 +29,7 @@ export function createControls(app, rail, prompt) {
   wire("restart", start);
   wire("pause", () => void app.pause());
   wire("resume", () => void app.resume());
-  wire("step", () => void ((app.isOpen || rail.ready()) && app.step()));
+  wire("step", () => void ((app.isOpen || app.run || rail.ready()) && app.step()));
   wire("stop", () => void app.stop());
   $("skip").addEventListener("click", () => $($("training").hidden ? "numerics" : "charts").focus());
 
@@ -38,12 +38,13 @@ export function createControls(app, rail, prompt) {
   const announce = () => {
     const now = performance.now();
     const running = app.phase === "running";
-    if (app.phase === saidPhase && (!running || now - said < QUIET * 1000)) return;
-    if (app.phase === saidPhase && !Number.isFinite(app.track.smooth)) return;
+    const phase = app.pausing ? "pausing" : app.phase;
+    if (phase === saidPhase && (!running || now - said < QUIET * 1000)) return;
+    if (phase === saidPhase && !Number.isFinite(app.track.smooth)) return;
     said = now;
-    saidPhase = app.phase;
+    saidPhase = phase;
     const at = app.run ? `, step ${count(app.run.step)} of ${count(app.steps)}` : "";
-    put($("live"), `${STATES.get(app.phase)}${at}${Number.isFinite(app.track.smooth) ? `, loss ${loss(app.track.smooth)}` : ""}.`);
+    put($("live"), `${app.pausing ? "Pausing" : STATES.get(app.phase)}${at}${Number.isFinite(app.track.smooth) ? `, loss ${loss(app.track.smooth)}` : ""}.`);
   };
 
   const render = () => {
@@ -56,7 +57,7 @@ export function createControls(app, rail, prompt) {
     button("pause").hidden = !training;
     button("resume").hidden = phase !== "paused" && !stepping;
     const idle = !starting && phase !== "loading" && phase !== "broken" && phase !== "opening";
-    const able = { start: idle, pause: phase === "running", resume: phase === "paused", step: phase === "paused" || (phase === "idle" && idle), stop: open && phase !== "opening", restart: open && idle };
+    const able = { start: idle, pause: phase === "running" && !app.pausing, resume: phase === "paused", step: phase === "paused" || (phase === "idle" && idle && (!run || run.step < run.steps)), stop: open && phase !== "opening", restart: open && idle };
     for (const [id, on] of Object.entries(able)) enable(button(id), on);
     // The button under the person's finger has changed places with another.
     if (active instanceof HTMLButtonElement && active.hidden && active.parentElement?.id === "controls") {
@@ -67,7 +68,7 @@ export function createControls(app, rail, prompt) {
       }
       next?.focus();
     }
-    put($("status-state"), STATES.get(phase) ?? phase);
+    put($("status-state"), app.pausing ? "Pausing" : (STATES.get(phase) ?? phase));
     const shown = run && (open || phase === "idle") ? run : null;
     put($("status-step"), shown ? h("b", {}, count(shown.step)) : "–", app.steps > 0 ? h("small", {}, ` / ${count(app.steps)}`) : null);
     const progress = /** @type {HTMLProgressElement} */ ($("progress"));
@@ -86,13 +87,6 @@ export function createControls(app, rail, prompt) {
     const shown = (app.phase === "running" || app.phase === "paused") && app.run ? { low: left, high: left } : { low: 0, high: 0 };
     put($("status-left"), about(shown, true) || "–");
     $("status-left").title = about(shown) && `${about(shown)}, with validation, samples and checkpoints`;
-  };
-
-  const device = () => {
-    const d = app.hello?.device;
-    if (!d) return;
-    const go = d.backend === "go";
-    put($("status-device"), h("span", { class: "ellipsis", title: d.name }, d.name), go ? h("span", { class: "badge", title: "Pure Go: no GPU takes part" }, "no GPU") : d.software ? h("span", { class: "badge", title: "A processor plays the GPU: slow" }, "software") : null);
   };
 
   const usage = async () => {
@@ -118,10 +112,8 @@ export function createControls(app, rail, prompt) {
   app.on("change", render);
   app.on("settings", render);
   app.on("ready", () => {
-    device();
     asked = -Infinity; // the list of runs comes next
   });
-  app.on("device", device);
   app.on("runs", usageSoon);
   app.on("texts", () => void usage());
   app.on("track", () => {
@@ -169,7 +161,7 @@ function keys(app, rail, prompt) {
       else if (app.phase === "paused") void app.resume();
       else return;
     } else if (e.key === ".") {
-      if ((app.phase === "paused" || (app.phase === "idle" && rail.ready()))) void app.step();
+      if (!button("step").disabled && (app.phase === "paused" || (app.phase === "idle" && (app.run || rail.ready())))) void app.step();
     } else if (e.key === "/") $("prompt").focus();
     else if (e.key === "?") dialog.showModal();
     else return;

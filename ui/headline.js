@@ -2,7 +2,7 @@
 // What is being trained, whether it goes well, and what to try next: two lines over the charts.
 
 import { $, h, icon, put } from "./dom.js";
-import { about, bytes, count, loss } from "./format.js";
+import { about, bytes, count, duration, loss } from "./format.js";
 import { isSound } from "./fields.js";
 import { trouble } from "./health.js";
 import { kind, tttLayers } from "./kind.js";
@@ -49,7 +49,9 @@ export function createHeadline(app) {
       case "broken":
         return say(null, "The trainer is not running", "What was saved is kept.");
       case "opening":
-        return say(null, "Making the model ready", "Its text is laid out and the GPU's programs are compiled: a few seconds.");
+        progress.hidden = !(app.preparing && app.preparing.total > 0);
+        if (app.preparing && app.preparing.total > 0) progress.value = app.preparing.done / app.preparing.total;
+        return say(null, "Making the model ready", stage(app), app.preparing ? [{ label: "Cancel", id: "cancel", act: () => void app.cancel() }] : []);
       case "idle":
         if (run) {
           return say({ tone: "rest", word: "Stopped" }, `${run.name} is kept at step ${count(run.step)} of ${count(run.steps)}.`, "Go on with it, or change the settings and press Start for another run.", [
@@ -79,10 +81,14 @@ export function createHeadline(app) {
     if (phase === "failed") return say({ tone: "bad", word: "Failed" }, `${what}.`, `${state}${note}`);
     if (phase === "paused") {
       if (app.kept && run.step > 0 && !track.measured) {
-        return say({ tone: "rest", word: "Paused" }, `${run.name} is here as you left it: step ${count(run.step)} of ${count(run.steps)}.`, `Nothing was lost. ${state}${note}`, [{ label: "Resume", primary: true, id: "go-on", act: () => void app.resume() }]);
+        const again = run.reached - run.step;
+        const where = again > 0 ? `${run.name} is here, as it was last saved: step ${count(run.step)} of ${count(run.steps)}.` : `${run.name} is here as you left it: step ${count(run.step)} of ${count(run.steps)}.`;
+        const repeated = again > 1 ? `Steps ${count(run.step + 1)} to ${count(run.reached)} came after that and are repeated. ` : again === 1 ? `Step ${count(run.reached)} came after that and is repeated. ` : "";
+        return say({ tone: "rest", word: "Paused" }, where, `${repeated}${state}${note}`, [{ label: "Resume", primary: true, id: "go-on", act: () => void app.resume() }]);
       }
       return say({ tone: "rest", word: "Paused" }, `${what}.`, `${state}${note} Step goes on by one; Resume, or the space bar, goes on.`);
     }
+    if (app.pausing) return say({ tone: "rest", word: "Pausing" }, `${what}.`, pausing(track.stepSeconds));
     if (wrong) return say(wrong, `${what}.`, `${state}${note}`);
     const verdict = judge(track, run.steps);
     say(verdict, `${what}.`, `${state} ${verdict.why || (verdict.tone === "good" ? (sound ? "Hear its samples, or let it go on." : "Try it: begin a text, and it goes on.") : sound ? "Its first sounds come soon." : "Its first words come soon.")}`);
@@ -107,6 +113,34 @@ export function createHeadline(app) {
     shown = "";
   });
   render();
+}
+
+/** @param {App} app what a run waits for that is made ready */
+function stage(app) {
+  const p = app.preparing;
+  switch (p?.what) {
+    case "text":
+      return "Its text is laid out.";
+    case "programs":
+      return "Its step is recorded: what is computed, in which order.";
+    case "kernels":
+      return p.total > 0 ? `The GPU's programs are compiled: ${count(p.done)} of ${count(p.total)}.` : "What it computes is made ready for this device.";
+    case "weights":
+      return "Its weights are laid out.";
+    case "checkpoint":
+      return "Its checkpoint is read.";
+  }
+  return "Its text is laid out and the GPU's programs are compiled: a few seconds.";
+}
+
+/** Seconds from which on a step may be given up: the trainer's patience. */
+const PATIENCE = 2;
+
+/** pausing says what a pause waits for. @param {number} seconds that a step takes */
+function pausing(seconds) {
+  if (!(seconds > 0.5)) return "The step under way ends first, then the run is saved.";
+  const time = `which takes about ${duration(Math.round(seconds))}`;
+  return seconds > PATIENCE ? `Pausing within this step, ${time}: what of it is not done is given up, and made again on Resume. Then the run is saved.` : `Pausing after this step, ${time}. Then the run is saved.`;
 }
 
 /** @param {string} s */

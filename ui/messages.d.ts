@@ -22,7 +22,18 @@ export type Count = number;
  */
 export type Column = Float64Array;
 export type Event =
-  StateEvent | StepsEvent | EvalEvent | SavedEvent | SampleEvent | InnerEvent | TokenEvent | MemoryEvent | DeviceEvent | NoticeEvent | NormsEvent;
+  | StateEvent
+  | StepsEvent
+  | EvalEvent
+  | SavedEvent
+  | SampleEvent
+  | InnerEvent
+  | TokenEvent
+  | MemoryEvent
+  | DeviceEvent
+  | NoticeEvent
+  | NormsEvent
+  | PreparingEvent;
 export type State = "idle" | "loading" | "running" | "paused" | "finished" | "failed";
 
 /**
@@ -33,7 +44,7 @@ export interface HelloRequest {
   method: "hello";
   params: {
     /**
-     * auto, gpu or cpu
+     * auto: a GPU, else pure Go. gpu: any adapter, of software too where there is no other. cpu: pure Go.
      */
     device: "auto" | "gpu" | "cpu";
   };
@@ -93,7 +104,7 @@ export interface OpenRequest {
   };
 }
 /**
- * pause: after the step under way. resume: train on. step: one step. stop: save and close the run. save: a checkpoint now. runs: the kept runs. cancel: end the generation under way. diagnose: the open run's numerics, on a held-out batch.
+ * pause: after the step under way; one of more than two seconds may be given up, to be made again. resume: train on. step: one step. stop: save and close the run. save: a checkpoint now. runs: the kept runs. cancel: end the generation under way, or what makes a run ready: start and open are then refused as cancelled. diagnose: the open run's numerics, on a held-out batch.
  */
 export interface PlainRequest {
   id: ID;
@@ -101,7 +112,7 @@ export interface PlainRequest {
   params: {};
 }
 /**
- * Changes a value of the open run from its next step on: train.steps, train.lr, train.warmup_steps, train.min_lr_ratio, train.weight_decay, train.clip, train.eval_every, sample.temperature, sample.top_k, sample.tokens, sample.seconds, sample.sound_temperature, sample.prompts, model.target_eps, train.fault (the run is loaded anew).
+ * Changes a value of the open run from its next step on, which its changes tell as far as it has a part in what the run learns: train.steps, train.lr, train.warmup_steps, train.min_lr_ratio, train.weight_decay, train.clip, train.eval_every, sample.temperature, sample.top_k, sample.tokens, sample.seconds, sample.sound_temperature, sample.prompts, model.target_eps, train.fault (the run is loaded anew).
  */
 export interface SetRequest {
   id: ID;
@@ -197,9 +208,13 @@ export interface Device {
    */
   software: boolean;
   /**
-   * Why there is no GPU: no-webgpu (the browser has none), no-adapter (it offers none), failed (see message), chosen (cpu was asked for); empty: there is one.
+   * What hello asked for.
    */
-  problem: "" | "no-webgpu" | "no-adapter" | "failed" | "chosen";
+  asked: "auto" | "gpu" | "cpu";
+  /**
+   * Why there is no GPU: no-webgpu (the browser has none), no-adapter (it offers none), software (auto was asked for, and the only adapters are processors that play one: message names them), failed (see message), chosen (cpu was asked for); empty: there is one.
+   */
+  problem: "" | "no-webgpu" | "no-adapter" | "software" | "failed" | "chosen";
   message: string;
 }
 export interface Description {
@@ -231,9 +246,9 @@ export interface Span {
  */
 export interface Failure {
   /**
-   * usage: a request that makes no sense now. config: a value, key names it. data: text or checkpoint. needs-text: the run's text is not in this browser. memory, shader, lost, device: the GPU. storage: files. non-finite: the loss or a gradient. locked: another tab has the run. internal: a bug.
+   * usage: a request that makes no sense now. config: a value, key names it. data: text or checkpoint. needs-text: the run's text is not in this browser. cancelled: the page asked for it. memory, shader, lost, device: the GPU. storage: files. non-finite: the loss or a gradient. locked: another tab has the run. internal: a bug.
    */
-  code: "usage" | "config" | "data" | "needs-text" | "memory" | "shader" | "lost" | "device" | "storage" | "non-finite" | "locked" | "internal";
+  code: "usage" | "config" | "data" | "needs-text" | "memory" | "shader" | "lost" | "device" | "storage" | "non-finite" | "locked" | "cancelled" | "internal";
   message: string;
   /**
    * The configuration's key that is wrong, or empty.
@@ -281,10 +296,24 @@ export interface Run {
   bytes: Count;
   config: Config;
   open: boolean;
+  reached: Count;
+  /**
+   * What was changed while it was open, in the order of the steps: without it the run is what config says, with every key's first from in its place.
+   */
+  changes: Change[];
   /**
    * Why it cannot be opened, or empty.
    */
   problem: string;
+}
+/**
+ * A value that was changed in the course of a run: step is the last one that was made with from.
+ */
+export interface Change {
+  step: Count;
+  key: string;
+  from: Value;
+  to: Value;
 }
 export interface Runs {
   /**
@@ -556,5 +585,16 @@ export interface NormsEvent {
     keyMin: Column;
     keyMax: Column;
     nonFinite: Column;
+  };
+}
+/**
+ * What a run waits for that start or open makes ready: its text, the recording of its programs, the GPU's kernels, its weights, its checkpoint; and how many of them are done, total 0: not known.
+ */
+export interface PreparingEvent {
+  event: "preparing";
+  data: {
+    what: "text" | "programs" | "kernels" | "weights" | "checkpoint";
+    done: Count;
+    total: Count;
   };
 }

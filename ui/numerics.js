@@ -62,14 +62,17 @@ export function createNumerics(app, root) {
     radios.clear();
     put(faults, h("legend", {}, h("span", {}, "Faults to put in"), help("train.fault", "a fault")), state, why,
       ...list.map(({ name, about }) => {
-        const radio = h("input", { type: "radio", name: "fault", value: name, onchange: () => app.settings.set("train.fault", name) });
+        const radio = h("input", { type: "radio", name: "fault", value: name, onchange: () => app.change("train.fault", name) });
         radios.set(name, radio);
         return h("label", { class: "fault" }, radio, h("span", {}, h("b", {}, name || "none"), " ", h("small", {}, about)));
       }));
     showFaults();
   };
   const showFaults = () => {
-    const set = String(app.settings.get("train.fault") ?? "");
+    // The open run keeps its layers: a fault that they cannot have waits for the next run.
+    const chosen = String(app.settings.get("train.fault") ?? "");
+    const later = app.isOpen && !app.canHave(chosen);
+    const set = later ? chosen : String(app.now("train.fault") ?? "");
     const video = get("model.variant") === "video";
     for (const f of app.hello?.faults ?? []) {
       const radio = radios.get(f.name);
@@ -80,9 +83,6 @@ export function createNumerics(app, root) {
     for (const [name, radio] of radios) radio.checked = name === set;
     text(why, video ? "" : "Most are faults of the target's normaliser, which only the video variant has: they bring it with them.");
     why.hidden = video;
-    // The open run keeps its layers: a fault that they cannot have waits for the next run.
-    const chosen = String(app.settings.get("train.fault") ?? "");
-    const later = app.isOpen && !app.canHave(chosen);
     const brings = !later && !app.isOpen && chosen !== "" && !app.settings.differs("model.variant") && (app.hello?.faults ?? []).some((f) => f.name === chosen && f.video);
     const differs = app.isOpen && fault() !== set;
     const problem = app.problem?.key === "train.fault" ? app.problem.message.replace(/^(train|model): /, "") : "";

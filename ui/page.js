@@ -5,6 +5,7 @@ import { App } from "./app.js";
 import { benchRedraw, createCharts } from "./charts.js";
 import { createInner } from "./inner.js";
 import { createControls, createTheme } from "./controls.js";
+import { createDevice } from "./device.js";
 import { createFailure, createNotices } from "./panels.js";
 import { createFiles } from "./files.js";
 import { createHeadline } from "./headline.js";
@@ -13,7 +14,8 @@ import { createNumerics } from "./numerics.js";
 import { createPrompt, createSamples } from "./prompt.js";
 import { createRail } from "./rail.js";
 import { createRuns } from "./runs.js";
-import { $, tabs } from "./dom.js";
+import { marks } from "./changes.js";
+import { $, prefs, tabs } from "./dom.js";
 
 /** A run that has made no step. */
 const NONE = { step: [], loss: [], gradNorm: [], lr: [], tokensPerSecond: [], valStep: [], valLoss: [] };
@@ -44,6 +46,7 @@ export function startPage(client, assets) {
   createFailure(app, rail);
   createHeadline(app);
   createControls(app, rail, prompt);
+  createDevice(app);
   tabs($("views"));
   tabs($("side-tabs"), (panel) => panel === "runs-panel" && void app.list());
 
@@ -59,10 +62,13 @@ export function startPage(client, assets) {
   client.on("eval", (d) => d.run === app.run?.id && charts.eval(d));
   client.on("inner", (d) => d.run === app.run?.id && inner.update(d));
   charts.smoothed = (alpha) => app.smooth(alpha);
-  app.on("change", () => app.run && charts.rename({ id: app.run.id, name: app.run.name }));
+  app.on("change", () => {
+    if (app.run) charts.rename({ id: app.run.id, name: app.run.name });
+    charts.mark(app.run ? marks(app.run.changes) : []);
+  });
 
   const query = new URLSearchParams(location.search);
-  const device = query.get("device");
+  const device = query.get("device") ?? prefs.get("device");
   if (query.has("debug")) Object.assign(globalThis, { innerloopPage: { client, charts, benchRedraw } });
   void app.boot(device === "cpu" || device === "gpu" ? device : "auto");
   return app;

@@ -21,6 +21,7 @@ const KINDS = new Map(Object.entries({
   "storage": { what: "The browser's storage refused a file", advice: "Delete runs that you no longer need, or free space on the disk. A private window keeps nothing: use a normal one." },
   "data": { what: "The data cannot be used", advice: "Any file can be trained on, byte by byte, and a sound if it is a WAV file; a checkpoint is a .zip that this page or innerloop made, or model.safetensors with its config.json." },
   "needs-text": { what: "The run's text is missing", advice: "A run reads its text from this browser, and this one is not here, or it is another. Give it the file, by the button or by dropping it on the page." },
+  "cancelled": { what: "It was given up", advice: "Nothing is lost: start it again when you like." },
   "locked": { what: "Another tab has this run open", advice: "Close it there, then try again." },
   "config": { what: "A setting does not fit", advice: "Change it on the left, then press Start." },
   "usage": { what: "That is not possible now", advice: "Wait until the trainer is ready, then try again." },
@@ -135,8 +136,8 @@ const halve = (app, goOn) => change(app, "train.lr", Number(app.run?.config["tra
  */
 async function change(app, key, value, goOn, failed = "The setting could not be changed") {
   try {
-    await app.client.request("set", { key, value });
-    if (app.run) app.run.config[key] = value;
+    const { run } = await app.client.request("set", { key, value });
+    if (app.run?.id === run.id) Object.assign(app.run, { config: run.config, changes: run.changes });
     app.settings.set(key, value);
     goOn();
   } catch (e) {
@@ -187,6 +188,7 @@ export function createNotices(app) {
   app.on("done", (/** @type {string} */ title) => {
     for (const old of box.querySelectorAll(".error")) if (old.querySelector("b")?.textContent === title) old.remove();
   });
+  app.on("run", () => app.run && box.querySelector('[data-notice="previous"], [data-notice="link-next"]')?.remove());
   app.on("described", () => app.problem ?? app.description?.problem ?? box.querySelector('[data-notice="config"]')?.remove());
   app.client.on("notice", (f) => {
     const title = { lost: "The GPU was lost, and the run goes on.", storage: "Storage:", data: "Data:" }[/** @type {string} */ (f.code)] ?? "";
@@ -194,6 +196,7 @@ export function createNotices(app) {
   });
   app.client.on("saved", () => box.querySelector('[data-notice="storage"]')?.remove()); // there is room again
   app.on("ready", (/** @type {import("./messages.d.ts").Hello} */ hello) => {
+    if (hello.device.backend !== "go" || hello.device.problem === "chosen") box.querySelector('[data-notice="no-gpu"]')?.remove();
     missing(app, hello.device);
     const { kind, problem } = hello.storage;
     if (!isSecureContext) {
@@ -225,10 +228,11 @@ function missing(app, d) {
   const why = {
     "no-webgpu": "This browser has no WebGPU.",
     "no-adapter": "This browser has WebGPU but finds no GPU that it may use.",
+    "software": "This browser's only adapter is a processor that plays a GPU: it takes long to start, and is no faster than pure Go. It can be chosen under “Trains on”. If this machine has a GPU, see that hardware acceleration is on in the browser's settings.",
     "failed": `The GPU could not be opened: ${d.message}.`,
   }[d.problem];
   app.notify({
-    id: "no-gpu", tone: "warn", title: "No GPU: it trains in pure Go, slowly.", text: `${why} ${BROWSERS.get(mine) ?? ""}`, list: mine ? [] : others,
+    id: "no-gpu", tone: "warn", title: "No GPU: it trains in pure Go, slowly.", text: d.problem === "software" ? (why ?? "") : `${why} ${BROWSERS.get(mine) ?? ""}`, list: mine || d.problem === "software" ? [] : others,
     actions: [{ label: "Use the tiny model", act: () => app.settings.preset("tiny") }],
   });
 }

@@ -7,6 +7,8 @@ import { isSound } from "./fields.js";
 import { Grouper, probability, tint } from "./tokens.js";
 import { createClip, SILENT } from "./sound.js";
 import { failure } from "./app.js";
+import { draftOf, keepDraft } from "./drafts.js";
+import { debounced } from "./dom.js";
 import { place } from "./help.js";
 
 /**
@@ -129,7 +131,7 @@ export function createPrompt(app) {
     if (list.length > 0) way?.take(list);
   };
 
-  const number = (/** @type {string} */ key) => Number(app.settings.get(key));
+  const number = (/** @type {string} */ key) => Number(app.now(key));
   /** full says that there is no room for more. @param {string} what */
   const full = (what) => {
     put(note, `The ${what} is at its end: ${count(LONGEST)} ${what === "text" ? "characters" : "samples"}. Clear it to go on.`);
@@ -179,6 +181,7 @@ export function createPrompt(app) {
       flush();
       way.end();
       way = null;
+      keep();
       const stop = button("continue-stop") === document.activeElement;
       render();
       if (stop) button("continue").focus();
@@ -210,6 +213,7 @@ export function createPrompt(app) {
     put(output);
     put(note, "");
     hide();
+    keep();
     render();
     box.focus();
   });
@@ -220,6 +224,22 @@ export function createPrompt(app) {
     }
   });
   for (const topic of /** @type {const} */ (["change", "ready", "settings"])) app.on(topic, render);
+
+  // The text stays with its run.
+  const keep = () => {
+    if (app.run && (text || box.value || draftOf(app.run.id))) keepDraft(app.run.id, { text, draft: box.value });
+  };
+  box.addEventListener("input", debounced(500, keep));
+  addEventListener("pagehide", keep);
+  document.addEventListener("visibilitychange", () => document.hidden && keep());
+  app.on("run", () => {
+    const draft = app.run && text === "" && box.value === "" ? draftOf(app.run.id) : null;
+    if (!draft) return;
+    box.value = draft.draft;
+    text = draft.text;
+    if (text) put(output, h("span", { class: "given" }, text));
+    render();
+  });
 
   // A character's probabilities: under the pointer, or under the arrow keys.
   /** @type {HTMLElement | null} */

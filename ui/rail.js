@@ -2,6 +2,7 @@
 // The settings as a form: presets, groups, the size of what they make, and a number's keys.
 
 import { BY_KEY, GROUPS, NUMERICS, PRESETS, TASKS, WRITING, isSound, mend, nudge, parse, place, print, slid, slide } from "./fields.js";
+import { summary, waits } from "./changes.js";
 import { same } from "./settings.js";
 import { $, button, help, h, icon, input, prefs, put } from "./dom.js";
 import { about, bytes, count, parameters, value as show } from "./format.js";
@@ -15,6 +16,9 @@ import { about, bytes, count, parameters, value as show } from "./format.js";
 
 /** Groups that are open until the person closes them. */
 const OPEN_FIRST = new Set(["data", "inner-loop"]);
+
+/** The fields that act on the open run as soon as they are changed: they stand beside what they act on. */
+const AT_ONCE = new Set([...WRITING, ...NUMERICS]);
 
 /** Expected seconds from which a step is called slow. */
 const SLOW = 2;
@@ -31,10 +35,10 @@ export function createRail(app) {
 
   const build = () => {
     put($("presets"), ...PRESETS.map((p) => h("button", { type: "button", class: "preset", "data-preset": p.id, "aria-pressed": "false", title: p.help, disabled: !app.hello, onclick: () => app.settings.preset(p.id, app.hello?.device.software) }, h("b", {}, p.title), h("span", {}, p.note))));
-    const row = (/** @type {string} */ key) => {
+    const row = (/** @type {string} */ key, atOnce = false) => {
       const field = BY_KEY.get(key);
       if (!field || !app.settings.has(key)) return null;
-      const r = createRow(app, field);
+      const r = createRow(app, field, atOnce);
       rows.set(key, r);
       return r.row;
     };
@@ -44,7 +48,7 @@ export function createRail(app) {
         const summary = h("span", { class: "in-short" });
         summaries.set(g.id, summary);
         const open = prefs.get(`group.${g.id}`);
-        const details = h("details", { class: "group", id: `group-${g.id}`, open: open === null ? OPEN_FIRST.has(g.id) : open === "open" }, h("summary", {}, h("span", {}, g.title), summary), g.id === "data" && app.hello ? createSource(app) : null, ...g.keys.map(row));
+        const details = h("details", { class: "group", id: `group-${g.id}`, open: open === null ? OPEN_FIRST.has(g.id) : open === "open" }, h("summary", {}, h("span", {}, g.title), summary), g.id === "data" && app.hello ? createSource(app) : null, ...g.keys.map((key) => row(key)));
         details.addEventListener("toggle", () => {
           prefs.set(`group.${g.id}`, details.open ? "open" : "closed");
           described();
@@ -52,8 +56,8 @@ export function createRail(app) {
         return details;
       }),
     );
-    put($("writing"), ...WRITING.map(row));
-    put($("numerics-eps"), ...NUMERICS.map(row));
+    put($("writing"), ...WRITING.map((key) => row(key, true)));
+    put($("numerics-eps"), ...NUMERICS.map((key) => row(key, true)));
   };
 
   const refresh = () => {
@@ -76,7 +80,7 @@ export function createRail(app) {
     const run = app.isOpen ? app.run : null;
     let waiting = 0;
     for (const [key, r] of rows) {
-      const next = run !== null && !BY_KEY.get(key)?.live && run.config[key] !== undefined && !same(run.config[key], app.settings.get(key));
+      const next = run !== null && !AT_ONCE.has(key) && !app.sending.has(key) && waits(run, key, app.settings.get(key));
       r.row.classList.toggle("waits", next);
       if (next) waiting++;
     }
@@ -175,10 +179,12 @@ function problem(r, message) {
  * createRow is one setting: label, explanation, reset, control and what is wrong with it.
  * @param {App} app
  * @param {Field} field
+ * @param {boolean} atOnce it acts on the open run too, and shows the value that it has there
  * @returns {Row}
  */
-function createRow(app, field) {
+function createRow(app, field, atOnce) {
   const { key, kind } = field;
+  const get = () => (atOnce ? app.now(key) : app.settings.get(key));
   const id = `f-${key.replaceAll(".", "-")}`;
   const problemId = `${id}-problem`;
   const initial = app.settings.initial(key);
@@ -186,18 +192,19 @@ function createRow(app, field) {
   /** The setting while something invalid stands in the control. @type {Value | undefined} */
   let still;
 
+  const set = (/** @type {unknown} */ v) => (atOnce ? app.change(key, v) : app.settings.set(key, v));
   /** The setting when the person came to the control: on the way to 99 there is a 9. @type {Value | undefined} */
   let before;
 
   const refuse = (/** @type {string} */ why) => {
     invalid = why;
-    still = before ?? app.settings.get(key);
-    app.settings.set(key, still);
+    still = before ?? get();
+    set(still);
     told();
     row.refresh();
   };
   const settle = (/** @type {unknown} */ v) => {
-    const why = app.settings.set(key, v);
+    const why = set(v);
     if (why) return refuse(why);
     invalid = "";
     told();
@@ -208,7 +215,7 @@ function createRow(app, field) {
     problem(row, p && app.fieldOf(p) === key ? p.message : "");
   };
 
-  const common = { id, "data-value": key, "aria-describedby": problemId, onfocus: () => (before = app.settings.get(key)) };
+  const common = { id, "data-value": key, "aria-describedby": problemId, onfocus: () => (before = get()) };
   /** @type {HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement} */
   let control;
   /** @type {HTMLInputElement | null} */
@@ -235,7 +242,7 @@ function createRow(app, field) {
       onkeydown: (/** @type {KeyboardEvent} */ e) => {
         if (e.key !== "ArrowUp" && e.key !== "ArrowDown") return;
         e.preventDefault();
-        let v = Number(app.settings.get(key));
+        let v = Number(get());
         for (let i = 0; i < (e.shiftKey && field.scale === "add" ? 10 : 1); i++) v = nudge(field, v, e.key === "ArrowUp" ? 1 : -1);
         settle(v);
         refresh(true);
@@ -243,7 +250,7 @@ function createRow(app, field) {
     });
     if (field.slider) {
       const [from, to] = field.slider.map(Math.log10);
-      const now = () => Number(app.settings.get(key));
+      const now = () => Number(get());
       const move = (/** @type {number} */ v) => {
         before = undefined;
         settle(v);
@@ -265,26 +272,30 @@ function createRow(app, field) {
 
   const reset = h("button", { type: "button", class: "reset", "aria-label": `Reset ${field.label} to ${show(initial)}`, title: `Back to ${show(initial)}`, onclick: () => {
     invalid = "";
-    app.settings.reset(key);
+    if (atOnce && initial !== undefined) app.change(key, initial);
+    else app.settings.reset(key);
     told();
     refresh(true);
     control.focus();
   } }, icon("undo"));
   const node = h(
     "div",
-    { class: `field is-${kind}${field.live ? " is-live" : ""}`, "data-key": key },
+    { class: `field is-${kind}`, "data-key": key },
     h("span", { class: "name" }, h("label", { for: id }, field.label, field.unit ? h("small", {}, ` ${field.unit}`) : null), help(key, field.label)),
     reset,
     control,
     slider,
-    h("p", { class: "tag" }, "acts on the next Start"),
+    h("p", { class: "tag" }, "acts on the next Start ", field.live && !atOnce ? h("button", { type: "button", class: "link apply", "aria-label": `change this run: ${field.label}, from its next step on`, title: "From its next step on, with a mark in the curves", onclick: () => {
+      app.apply([key]);
+      control.focus();
+    } }, "change this run") : null),
     h("p", { class: "problem", id: problemId, hidden: true }),
   );
 
   const refresh = (force = false) => {
-    const v = app.settings.get(key);
+    const v = get();
     node.hidden = field.when ? !field.when(app.settings) : false;
-    const differs = app.settings.differs(key);
+    const differs = atOnce ? !same(v, initial) : app.settings.differs(key);
     node.classList.toggle("differs", differs);
     reset.hidden = !differs && invalid === "";
     if (slider && typeof v === "number") {
@@ -308,7 +319,7 @@ function createRow(app, field) {
     else if (v !== undefined) control.value = print(v);
   };
   /** @type {Row} */
-  const row = { field, row: node, refresh: () => refresh(), invalid: () => invalid, value: () => app.settings.get(key) };
+  const row = { field, row: node, refresh: () => refresh(), invalid: () => invalid, value: () => get() };
   return row;
 }
 
@@ -415,6 +426,8 @@ function askText(app, path, done) {
 
 /** @param {App} app */
 async function copyLink(app) {
+  const changes = app.isOpen ? (app.run?.changes ?? []) : [];
+  if (changes.length > 0) app.notify({ id: "link-changed", tone: "info", title: "The link has the settings on the left.", text: `What was changed in the course of the open run is in no link: ${summary(changes)}.` });
   const link = location.origin + location.pathname + app.fragment();
   const label = /** @type {HTMLElement} */ ($("copy-link").lastElementChild);
   try {

@@ -4,6 +4,7 @@
 import { $, h, icon, put } from "./dom.js";
 import { bytes, count, date, loss, value as show } from "./format.js";
 import { BY_KEY } from "./fields.js";
+import { beginning, summary } from "./changes.js";
 import { differences } from "./settings.js";
 import { sourceName } from "./rail.js";
 
@@ -65,16 +66,20 @@ export function createRuns(app, charts) {
     const state = h("span", { class: "badge" });
     const facts = h("p", { class: "facts" });
     const apart = h("p", { class: "apart" });
+    const changed = h("p", { class: "apart changed", hidden: true });
     const wrong = h("p", { class: "problem", hidden: true });
     const box = h("input", { type: "checkbox", class: "overlay", onchange: () => void overlay(run.id, box.checked) });
     const key = h("span", { class: "letter" });
     const shown = h("label", { class: "check" }, box, "overlay ", key);
     const act = (/** @type {string} */ cls, /** @type {import("./dom.js").Child[]} */ label, /** @type {() => void} */ fn, title = "") => h("button", { type: "button", class: `small ${cls}`, onclick: fn, title, "aria-label": title || null }, ...label);
     const open = act("open", ["Open"], () => void app.open(run.id));
-    const use = act("use", ["Use settings"], () => app.settings.replace(Object.entries(run.config)));
+    const use = act("use", ["Use settings"], () => {
+      app.settings.replace(Object.entries(beginning(run)));
+      if (run.changes.length > 0) app.notify({ id: "began", tone: "info", title: "These are the settings that it began with.", text: `${run.name} was changed in its course, ${summary(run.changes)}: a run of them is the same up to there.` });
+    });
     const down = act("down quiet", [icon("down")], () => void app.download(run.id), `Download ${run.name}`);
     const bin = act("bin quiet", [icon("bin")], () => ask(app, run), `Delete ${run.name}`);
-    const node = h("li", { class: "run", "data-run": run.id }, h("div", { class: "row" }, name, state), facts, apart, wrong, h("div", { class: "row actions" }, open, use, shown, down, bin));
+    const node = h("li", { class: "run", "data-run": run.id }, h("div", { class: "row" }, name, state), facts, apart, changed, wrong, h("div", { class: "row actions" }, open, use, shown, down, bin));
     const update = (/** @type {Run} */ now) => {
       run = now;
       const mine = app.run?.id === run.id;
@@ -90,6 +95,9 @@ export function createRuns(app, charts) {
       const diff = base ? differences(run.config, base).filter((d) => !SILENT.has(d.key)) : [];
       apart.hidden = mine;
       put(apart, ...(diff.length === 0 ? [app.run ? "The same settings as the open run." : `${sourceName(app, (k) => run.config[k])}.`] : diff.slice(0, FEW).flatMap((d, i) => [i > 0 ? " · " : "", h("span", { title: `${d.key}: ${show(d.a)}, here ${show(d.b)}` }, `${BY_KEY.get(d.key)?.label ?? d.key} `, h("b", {}, show(d.a)))])), diff.length > FEW ? ` · ${diff.length - FEW} more` : "");
+      const changes = going && app.run ? app.run.changes : run.changes;
+      changed.hidden = changes.length === 0;
+      put(changed, changes.length === 0 ? "" : `Changed ${summary(changes)}.`);
       wrong.hidden = run.problem === "";
       put(wrong, run.problem);
       open.hidden = going;

@@ -18,6 +18,8 @@ export class Track {
   #tokens = 0;
   #seconds = 0;
   #read = -1; // tokens of the run so far
+  /** Seconds that each of the newest steps took; NaN: not known. */
+  stepSeconds = NaN;
 
   /** @param {number} [smoothing] as the charts have it */
   constructor(smoothing = SMOOTHING) {
@@ -34,6 +36,7 @@ export class Track {
     const end = data.rows[data.rows.length - 1];
     const begin = this.#read >= 0 ? this.#read : end.tokens - data.rows.length * perStep;
     if (data.seconds > 0) {
+      this.stepSeconds = data.seconds / data.rows.length;
       const keep = Math.exp(-data.seconds / 4); // a memory of four seconds
       this.#tokens = keep * this.#tokens + (end.tokens - begin);
       this.#seconds = keep * this.#seconds + data.seconds;

@@ -88,6 +88,7 @@ func TestEvals(t *testing.T) {
 type slowly struct{ prog.Executor }
 
 func (slowly) Bytes() int64 { return 0 }
+func (slowly) Cancel()      {}
 
 // Load implements prog.Executor.
 func (d slowly) Load(p *prog.Program) (prog.Runner, error) {

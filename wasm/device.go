@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"time"
 
 	"innerloop/gpu"
 	"innerloop/model"
@@ -10,51 +9,37 @@ import (
 	"innerloop/train"
 )
 
-// polite is an executor that lets messages arrive, which on one thread nothing else does while it computes.
-type polite struct {
-	prog.Executor
-	host Host
-	last time.Time
-}
-
-// turn is how long messages may wait for an executor that never blocks.
-const turn = 10 * time.Millisecond
-
-// Upload implements prog.Executor: it comes before every step.
-func (p *polite) Upload(s *prog.Stage) error {
-	if timeNow().Sub(p.last) > turn {
-		p.host.Yield()
-		p.last = timeNow()
-	}
-	return p.Executor.Upload(s)
-}
-
 // errNoWebGPU says that the browser has no WebGPU at all.
 var errNoWebGPU = errors.New("navigator.gpu is missing: an old browser, or a page that is neither https nor localhost")
 
-// openDevice opens what trains: "auto" and "gpu" the GPU if it opens, and else, or with "cpu", pure Go.
+// openDevice opens what trains. "auto" is a GPU if one opens and else pure Go, as on the command line: an adapter that is
+// software starts slowly and outruns nothing. "gpu" is any adapter, of software too where there is no other. "cpu" is pure
+// Go, which also stands in for what does not open.
 func (s *Session) openDevice(which string) {
+	s.asked = which
 	cpu := func(problem, message string) {
 		c := prog.NewCPU[float32](0)
-		s.dev = &polite{Executor: c, host: s.host}
-		s.about = deviceInfo{Name: "pure Go", Backend: "go", Software: true, Problem: problem, Message: message}
+		s.dev = s.polite(c)
+		s.about = deviceInfo{Name: "pure Go", Backend: "go", Software: true, Problem: problem, Message: message, Asked: which}
 	}
 	if which == "cpu" {
 		cpu("chosen", "")
 		return
 	}
-	g, err := s.host.Open()
+	g, err := s.host.Open(which == "auto", s.compiled)
 	switch {
 	case errors.Is(err, errNoWebGPU):
 		cpu("no-webgpu", err.Error())
 	case errors.Is(err, gpu.ErrNoAdapter):
 		cpu("no-adapter", err.Error())
+	case errors.Is(err, gpu.ErrSoftware):
+		cpu("software", err.Error())
 	case err != nil:
 		cpu("failed", err.Error())
 	default:
-		s.dev = &polite{Executor: g, host: s.host}
+		s.dev = s.polite(g)
 		i := g.Info()
-		s.about = deviceInfo{Name: i.Name, Backend: i.Backend, Software: i.Traits.Software}
+		s.about = deviceInfo{Name: i.Name, Backend: i.Backend, Software: i.Traits.Software, Asked: which}
 	}
 }
 

@@ -81,11 +81,11 @@ func (b *browser) Lock(name string) bool {
 func (b *browser) Unlock(name string) { b.host.Call("unlock", name) }
 
 // Open implements Host.
-func (b *browser) Open() (Device, error) {
+func (b *browser) Open(hardware bool, compiled func(done, total int)) (Device, error) {
 	if !b.scope.Get("navigator").Get("gpu").Truthy() {
 		return nil, errNoWebGPU
 	}
-	return gpu.Open(gpu.Options{Tune: true, TuneFile: "/tune.json"})
+	return gpu.Open(gpu.Options{Hardware: hardware, Tune: true, TuneFile: "/tune.json", Compiled: compiled})
 }
 
 // Yield implements Host.

@@ -67,6 +67,7 @@ const (
 	codeStorage   = "storage"
 	codeNonFinite = "non-finite"
 	codeLocked    = "locked"
+	codeCancelled = "cancelled"
 	codeInternal  = "internal"
 )
 
@@ -243,6 +244,7 @@ type (
 		Name     string `json:"name"`
 		Backend  string `json:"backend"`
 		Software bool   `json:"software"`
+		Asked    string `json:"asked"`
 		Problem  string `json:"problem"`
 		Message  string `json:"message"`
 	}
@@ -281,6 +283,8 @@ type (
 		Bytes      int64          `json:"bytes"`
 		Config     map[string]any `json:"config"`
 		Open       bool           `json:"open"`
+		Reached    int            `json:"reached"`
+		Changes    []change       `json:"changes"`
 		Problem    string         `json:"problem"`
 	}
 	runResult struct {

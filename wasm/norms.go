@@ -242,7 +242,7 @@ func (s *Session) refit(c train.Config) error {
 		s.enter(stateIdle, nil)
 		return err
 	}
-	next.losses, next.kept.Name = o.losses, o.kept.Name
+	next.losses, next.kept = o.losses, o.kept
 	s.open = next
 	if err := s.open.run.Model.ApplyFault(s.dev); err != nil {
 		return err

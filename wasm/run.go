@@ -32,11 +32,14 @@ type openRun struct {
 	loss     smooth      // of the steps to last
 	eval     *train.Eval // nil: none yet
 	saved    int         // the step of the newest checkpoint; -1: none
+	reached  int         // the last step that its metrics had when it was opened: later ones than it was opened at are made again
 	losses   int         // of devices
 	unlogged bool        // metrics wait for room in the storage
 	norms    normLog
+	samples  shownSamples
 	sampler  *sampler
 	probe    *probe
+	looked   bool        // the probe was used
 	gen      *generation // the last one; nil: none
 
 	sample, inner, memory, collect train.Budget
@@ -82,6 +85,7 @@ func (s *Session) load(id string, lo loadOptions) (_ *openRun, err error) {
 			return nil, &failure{Code: codeNeedsText, Message: "the run reads " + filepath.Base(c.Data.File) + ", which is not in this browser: add the text to go on", Key: "data.file", Checkpoint: -1}
 		}
 	}
+	reached := lastLogged(o.dir)
 	at, damaged, err := train.Latest(o.dir)
 	s.passedOver(damaged, o.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -91,11 +95,17 @@ func (s *Session) load(id string, lo loadOptions) (_ *openRun, err error) {
 	if err == nil {
 		from = &at
 	}
+	if err := s.preparing(stageText); err != nil {
+		return nil, err
+	}
 	text, err := train.Corpus(c.Data)
 	if err != nil {
 		return nil, fail(codeData, err)
 	}
 	o.rate = text.Rate()
+	if err := s.preparing(stagePrograms); err != nil {
+		return nil, err
+	}
 	if o.run, err = train.New(c, s.dev, text); err != nil {
 		return nil, fail(codeConfig, err)
 	}
@@ -104,7 +114,7 @@ func (s *Session) load(id string, lo loadOptions) (_ *openRun, err error) {
 			o.close()
 		}
 	}()
-	o.run.OtherText = lo.otherText
+	o.run.OtherText, o.run.Breathe = lo.otherText, s.breathe
 	every := 5 * time.Second // a tab is closed without a word: what the configuration has for a process is too long here
 	if s := c.Train.SaveSeconds; s > 0 {
 		every = min(every, time.Duration(s*float64(time.Second)))
@@ -114,6 +124,9 @@ func (s *Session) load(id string, lo loadOptions) (_ *openRun, err error) {
 	initial := filepath.Join(o.dir, initialDir)
 	switch _, e := os.Stat(initial); {
 	case from != nil:
+		if err := s.preparing(stageCheckpoint); err != nil {
+			return nil, err
+		}
 		if err := o.run.Restore(*from); errors.Is(err, train.ErrOtherText) {
 			return nil, &failure{Code: codeNeedsText, Message: err.Error(), Key: "data.file", Checkpoint: from.Step, err: err}
 		} else if err != nil {
@@ -134,6 +147,9 @@ func (s *Session) load(id string, lo loadOptions) (_ *openRun, err error) {
 	if o.loss, err = smoothed(o.dir); err != nil {
 		return nil, fail(codeStorage, err)
 	}
+	o.reached = max(o.run.Step(), reached)
+	o.kept.Changes = back(o.kept.Changes, o.run.Step())
+	o.samples = readSamples(o.dir, o.run.Step())
 	if o.norms.log, err = train.OpenNorms(o.dir, o.run.Step()); err != nil {
 		return nil, fail(codeStorage, err)
 	}
@@ -142,6 +158,9 @@ func (s *Session) load(id string, lo loadOptions) (_ *openRun, err error) {
 		if err := train.SaveConfig(o.dir, c); err != nil {
 			return nil, fail(codeStorage, err)
 		}
+	}
+	if o.probe, err = o.newProbe(); err != nil { // its kernels are compiled before the run is said to train
+		return nil, fail(codeDevice, err)
 	}
 	return o, nil
 }
@@ -179,7 +198,7 @@ func (o *openRun) train(ctx context.Context) error {
 			return err
 		}
 	}
-	if o.probe == nil {
+	if !o.looked {
 		if err := o.look(); err != nil {
 			return err
 		}
@@ -266,6 +285,9 @@ func (o *openRun) Save(int) error { return o.saveNow() }
 
 // saveNow writes a checkpoint where there is something new. One that cannot be written is a notice: the run goes on.
 func (o *openRun) saveNow() error {
+	if err := o.samples.write(o.dir); err != nil {
+		o.s.notice(fail(codeStorage, err))
+	}
 	if o.saved == o.run.Step() {
 		return nil
 	}
@@ -306,7 +328,9 @@ func (o *openRun) describeKept() {
 // info describes the run to the page.
 func (o *openRun) info() *runInfo {
 	o.describeKept()
-	return o.kept.info(o.id, o.run.Config, true)
+	i := o.kept.info(o.id, o.run.Config, true)
+	i.Reached = max(o.reached, o.run.Step())
+	return i
 }
 
 func (s *Session) memory() memoryData {
@@ -334,6 +358,9 @@ type probe struct {
 const probeRows = 4
 
 func (o *openRun) newProbe() (*probe, error) {
+	if ttt, err := o.run.Config.Model.TTTLayers(); err != nil || !slices.Contains(ttt, true) {
+		return nil, err // attention alone has no inner loop
+	}
 	t, held := o.run.Text()
 	l := o.run.Config.Train.SeqLen
 	if held.Windows(l) == 0 {
@@ -344,8 +371,11 @@ func (o *openRun) newProbe() (*probe, error) {
 	if p.step, err = model.NewProbeStep(o.run.Model, l); err != nil {
 		return nil, err
 	}
-	p.run, err = p.ex.Load(p.step.Program)
-	return p, err
+	if p.run, err = p.ex.Load(p.step.Program); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
 }
 
 func (p *probe) close() {
@@ -357,16 +387,18 @@ func (p *probe) close() {
 
 // look sends the page the inner loop's losses.
 func (o *openRun) look() (err error) {
-	start := timeNow()
-	defer o.inner.Spent(start)
-	if o.probe == nil {
-		if o.probe, err = o.newProbe(); err != nil {
-			return err
-		}
-	}
+	start, done := timeNow(), o.inner.Spent
+	defer func() { done(start) }()
 	p := o.probe
+	if p == nil {
+		return nil
+	}
 	rows := min(probeRows, p.text.Windows(p.length))
 	for i := range rows {
+		if i > 0 && o.ctx != nil && o.ctx.Err() != nil && !o.ended() {
+			done = o.inner.Paid // a request waits, and that with a large model takes long: another time
+			return nil
+		}
 		if err := p.text.Window(p.step.IDs(), i); err != nil {
 			return err
 		}
@@ -386,6 +418,7 @@ func (o *openRun) look() (err error) {
 			}
 		}
 	}
+	o.looked = true
 	o.s.host.Post(event{"inner", innerData{o.id, o.run.Step(), p.one.Layers, p.one.Heads, p.one.MiniBatches, p.one.MiniBatchSize}}, p.sum)
 	return nil
 }

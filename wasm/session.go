@@ -23,18 +23,20 @@ type Host interface {
 	// Lock says whether name is now this session's alone, until Unlock.
 	Lock(name string) bool
 	Unlock(name string)
-	// Open opens the machine's GPU.
-	Open() (Device, error)
+	// Open opens the machine's GPU, which with hardware is no adapter of software: gpu.ErrSoftware says that there are only
+	// those. compiled is told of kernels that compilers have done while a program is loaded.
+	Open(hardware bool, compiled func(done, total int)) (Device, error)
 	// Yield lets messages arrive.
 	Yield()
 	// Memory is the number of bytes that the program has taken.
 	Memory() int64
 }
 
-// Device is an executor that knows how much memory it holds.
+// Device is an executor that knows how much memory it holds, and ends a Load that waits for compilers when it is told to.
 type Device interface {
 	prog.Executor
 	Bytes() int64
+	Cancel()
 }
 
 // The states of a session.
@@ -58,8 +60,11 @@ type Session struct {
 	mu        sync.Mutex
 	queue     []request
 	interrupt context.CancelFunc // ends the training under way; nil: there is none
-	cancelled bool               // the generation under way should end
+	cancelled bool               // the generation under way, or what makes a run ready, should end
+	ending    bool               // a request waits that the training under way should end for, in the middle of a step too
+	prep      *preparation       // nil: no run is made ready
 
+	asked string // of the devices: what hello asked for
 	dev   prog.Executor
 	about deviceInfo
 	costs costs
@@ -87,7 +92,9 @@ func (s *Session) Receive(message []byte) {
 	s.mu.Lock()
 	if q.Method == "cancel" {
 		s.cancelled = true // what was asked for before it; the request itself is answered in its turn
+		s.giveUp()
 	}
+	s.ending = s.ending || ends[q.Method]
 	s.queue = append(s.queue, q)
 	if s.interrupt != nil {
 		s.interrupt()
@@ -99,6 +106,20 @@ func (s *Session) Receive(message []byte) {
 	}
 }
 
+// ends are the requests that training ends for: a long step is given up for them.
+var ends = map[string]bool{"pause": true, "stop": true, "start": true, "open": true, "hello": true}
+
+// breathe lets messages arrive in the middle of a step and says whether the step should be given up.
+func (s *Session) breathe() bool {
+	s.host.Yield()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ending && (s.open == nil || s.open.run.Pace() == 0 || s.open.run.Pace() > patience.Seconds())
+}
+
+// patience is how long a step may take that ends before training does.
+const patience = 2 * time.Second
+
 // next takes the next request; nil: there is none.
 func (s *Session) next() *request {
 	s.mu.Lock()
@@ -108,6 +129,7 @@ func (s *Session) next() *request {
 	}
 	q := s.queue[0]
 	s.queue = slices.Delete(s.queue, 0, 1)
+	s.ending = slices.ContainsFunc(s.queue, func(q request) bool { return ends[q.Method] })
 	return &q
 }
 
@@ -321,7 +343,7 @@ func (s *Session) revive() {
 		return
 	}
 	s.dev.Close()
-	s.openDevice("auto")
+	s.openDevice(s.asked)
 	s.send("device", s.about)
 }
 
@@ -331,7 +353,7 @@ func (s *Session) recover() error {
 	state := s.state
 	o.close()
 	s.dev.Close()
-	s.openDevice("auto")
+	s.openDevice(s.asked)
 	s.send("device", s.about)
 	s.enter(stateLoading, nil)
 	next, err := s.load(o.id, loadOptions{text: o.run.Config.Data.File, otherText: true})
@@ -454,17 +476,30 @@ func (s *Session) set(p setParams) (any, error) {
 	if err != nil {
 		return nil, &failure{Code: codeConfig, Message: err.Error(), Key: p.Key, Checkpoint: -1}
 	}
+	o.took(p.Key, o.run.Config, c)
 	if c.Train.Fault != o.run.Config.Train.Fault && (s.state != stateFailed || c.Train.Fault != "") {
-		return nil, s.refit(c)
+		err = s.refit(c)
+	} else {
+		o.run.Config = c
+		err = fail(codeStorage, train.SaveConfig(o.dir, c))
 	}
-	o.run.Config = c
-	if err := train.SaveConfig(o.dir, c); err != nil {
+	if s.open == nil || err != nil {
+		return nil, err
+	}
+	o = s.open
+	kept := o.kept
+	kept.Step = max(o.saved, 0)
+	if err := kept.write(o.dir); err != nil {
 		return nil, fail(codeStorage, err)
 	}
-	if s.state == stateFinished && o.run.Step() < c.Train.Steps {
+	// A run that has made all its steps is finished, and one that is given more is not.
+	switch ended := o.ended(); {
+	case s.state == stateFinished && !ended:
 		s.enter(statePaused, nil)
+	case s.state == statePaused && ended:
+		s.enter(stateFinished, nil)
 	}
-	return nil, nil
+	return runResult{o.info()}, nil
 }
 
 func (s *Session) path(elem ...string) string {

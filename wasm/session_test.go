@@ -49,6 +49,8 @@ type posted struct {
 type page struct {
 	t     *testing.T
 	open  func() (Device, error)
+	hold  func()                // once, when it yields
+	done  func(done, total int) // told of kernels, where a device was opened
 	mu    sync.Mutex
 	more  *sync.Cond
 	all   []posted
@@ -93,8 +95,17 @@ func (p *page) Post(message any, columns map[string][]float64) {
 }
 
 func (p *page) Storage() Storage { return Storage{Kind: "opfs"} }
-func (p *page) Yield()           {}
-func (p *page) Memory() int64    { return 1 << 20 }
+
+func (p *page) Yield() {
+	p.mu.Lock()
+	hold := p.hold
+	p.hold = nil
+	p.mu.Unlock()
+	if hold != nil {
+		hold()
+	}
+}
+func (p *page) Memory() int64 { return 1 << 20 }
 
 func (p *page) Lock(name string) bool {
 	p.mu.Lock()
@@ -112,11 +123,16 @@ func (p *page) Unlock(name string) {
 	delete(p.locks, name)
 }
 
-func (p *page) Open() (Device, error) {
+func (p *page) Open(hardware bool, compiled func(done, total int)) (Device, error) {
+	p.done = compiled
 	if p.open == nil {
 		return nil, fmt.Errorf("gpu: %w", gpu.ErrNoAdapter)
 	}
-	return p.open()
+	d, err := p.open()
+	if err == nil && hardware && d.Info().Traits.Software {
+		return nil, fmt.Errorf("gpu: %w; there are: %s", gpu.ErrSoftware, d.Info().Name)
+	}
+	return d, err
 }
 
 // tab is a session with its page.
@@ -743,6 +759,7 @@ type fragile struct {
 }
 
 func (f *fragile) Bytes() int64 { return 0 }
+func (f *fragile) Cancel()      {}
 
 func (f *fragile) Upload(s *prog.Stage) error {
 	if f.left--; f.left < 0 {

@@ -29,6 +29,7 @@ type keptRun struct {
 	Loss       *float64 `json:"loss"`    // smoothed
 	ValLoss    *float64 `json:"val_loss"`
 	Parameters int      `json:"parameters"`
+	Changes    []change `json:"changes,omitempty"` // while it was open, in the order of their steps
 }
 
 func readKept(dir string) (k keptRun, err error) {
@@ -52,7 +53,7 @@ func (k keptRun) write(dir string) error {
 
 func (k keptRun) info(id string, c train.Config, open bool) *runInfo {
 	return &runInfo{ID: id, Name: k.Name, Created: k.Created, Step: k.Step, Steps: c.Train.Steps, Loss: k.Loss, ValLoss: k.ValLoss,
-		Parameters: k.Parameters, Config: train.Flat(c), Open: open}
+		Parameters: k.Parameters, Config: train.Flat(c), Open: open, Reached: k.Step, Changes: append([]change{}, k.Changes...)}
 }
 
 // The folders of a session.
@@ -165,9 +166,11 @@ func (s *Session) start(p startParams) (any, error) {
 		return nil, fail(codeConfig, err)
 	}
 	s.shut()
+	ready := s.prepare()
 	s.revive()
 	s.enter(stateLoading, nil)
 	o, err := s.begin(p.Name, c, fill)
+	ready()
 	if err != nil {
 		s.enter(stateIdle, nil)
 		return nil, err
@@ -200,6 +203,9 @@ func (s *Session) opened(o *openRun, paused bool) (any, error) {
 		state = statePaused
 	}
 	s.enter(state, nil)
+	for _, x := range o.samples.list {
+		o.tell(x)
+	}
 	s.send("memory", s.memory())
 	if state != stateRunning {
 		if err := o.look(); err != nil {
@@ -217,9 +223,11 @@ func (s *Session) openKept(p openParams) (any, error) {
 	if !s.host.Lock(lockName(p.Run)) {
 		return nil, failf(codeLocked, "the run is open in another tab: close it there first")
 	}
+	ready := s.prepare()
 	s.revive()
 	s.enter(stateLoading, nil)
 	o, err := s.load(p.Run, loadOptions{text: p.Text, otherText: p.OtherText})
+	ready()
 	if err != nil {
 		s.host.Unlock(lockName(p.Run))
 		s.enter(stateIdle, nil)
@@ -540,7 +548,8 @@ func (s *Session) importRun(dir, name string) (string, error) {
 	if err != nil {
 		return "", fail(codeStorage, err)
 	}
-	if old, err := readKept(dir); err == nil && name == "" {
+	old, err := readKept(dir)
+	if err == nil && name == "" {
 		name = old.Name
 	}
 	id, err := s.create(name, c, m.Count(), func(to string) error {
@@ -551,7 +560,7 @@ func (s *Session) importRun(dir, name string) (string, error) {
 		if err != nil {
 			return err
 		}
-		for _, f := range []string{train.MetricsFile, train.NormsFile, model.ConfigFile, model.WeightsFile, rel} {
+		for _, f := range []string{train.MetricsFile, train.NormsFile, samplesFile, model.ConfigFile, model.WeightsFile, rel} {
 			if err := os.Rename(filepath.Join(dir, f), filepath.Join(to, f)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return fail(codeStorage, err)
 			}
@@ -565,7 +574,7 @@ func (s *Session) importRun(dir, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	k.Step = at.Step
+	k.Step, k.Changes = at.Step, back(old.Changes, at.Step)
 	if past.Last.Step > 0 {
 		loss, err := smoothed(s.runDir(id))
 		if err != nil {

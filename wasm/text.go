@@ -82,14 +82,15 @@ func (o *openRun) speak() error {
 			break // thousands of samples may be too many here, and some can be heard, too
 		}
 	}
-	said := sampleData{Run: o.id, Step: o.run.Step(), Prompt: prompt}
+	x := said{Step: o.run.Step(), Prompt: prompt}
 	if o.rate > 0 {
-		said.Bytes = out
+		x.Sound = out
 	} else {
 		var u data.UTF8Stream
-		said.Text = string(u.Flush(u.Append(nil, out)))
+		x.Text = string(u.Flush(u.Append(nil, out)))
 	}
-	o.s.send("sample", said)
+	o.samples.add(x)
+	o.tell(x)
 	return nil
 }
 
@@ -138,10 +139,7 @@ func (s *Session) generate(id int64, p generateParams) error {
 		o.gen = g
 	}
 	s.mu.Lock()
-	s.cancelled = false
-	for _, q := range s.queue { // it may have been cancelled while it waited
-		s.cancelled = s.cancelled || q.Method == "cancel"
-	}
+	s.uncancel() // but it may have been cancelled while it waited
 	s.mu.Unlock()
 	// What the state holds is read text without the tokens that were drawn last and not fed.
 	kept := g.decoder.Position()

@@ -142,11 +142,28 @@ func before(h http.Handler, script string) http.Handler {
 	})
 }
 
-// open opens the page in a new tab.
+// onGPU has a page train on the browser's software adapter, which nothing but a person's choice takes: the address says it as
+// the page's own control does.
+func onGPU(path string) string {
+	if strings.Contains(path, "device=") || strings.HasPrefix(path, "/bench") {
+		return path
+	}
+	page, link, linked := strings.Cut(path, "#")
+	sep := "?"
+	if strings.Contains(page, "?") {
+		sep = "&"
+	}
+	if page += sep + "device=gpu"; linked {
+		page += "#" + link
+	}
+	return page
+}
+
+// open opens the page in a new tab, on the software adapter where the path names no device.
 func open(t *testing.T, b *chromium.Browser, path string, o options) *page {
 	t.Helper()
 	p := &page{Tab: b.Tab(record + o.script), t: t, noisy: o.noisy}
-	p.Go(path)
+	p.Go(onGPU(path))
 	t.Cleanup(func() { p.check() })
 	return p
 }

@@ -39,7 +39,7 @@ const listen = `{
 func quietly(t *testing.T, b *chromium.Browser, path, script string) *page {
 	t.Helper()
 	p := &page{Tab: b.Tab(listen + script), t: t}
-	p.Go(path)
+	p.Go(onGPU(path))
 	p.ready()
 	t.Cleanup(func() {
 		if said := p.Console(); len(said) > 0 {

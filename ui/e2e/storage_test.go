@@ -173,7 +173,7 @@ func twoTabs(t *testing.T, b *chromium.Browser) {
 	}
 	b = b.Origin(t, s.Handler())
 	first := &page{Tab: b.Tab(record), t: t}
-	first.Go("/?debug" + tiny + "&train.steps=100000")
+	first.Go(onGPU("/?debug" + tiny + "&train.steps=100000"))
 	first.ready()
 	first.Click("#start")
 	first.saves()

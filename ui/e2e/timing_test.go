@@ -304,7 +304,7 @@ func TestTimingLoad(t *testing.T) {
 				}
 				*least = min(*least, took)
 			}
-			say("first visit", &cold, func() { p.Go("/?debug") })
+			say("first visit", &cold, func() { p.Go("/?debug&device=gpu") })
 			say("again", &warm, func() { p.Reload(); p.ready() })
 		})
 	}

@@ -35,9 +35,9 @@ function setup() {
 const failure = { code: "config", message: "lr is -1", key: "train.lr", step: 3, checkpoint: 2 };
 const run = {
   id: "run-1", name: "Run", created: "2025-01-01T00:00:00Z", step: 1, steps: 2, loss: 5.5, valLoss: null, parameters: 3, bytes: 4,
-  config: { "train.lr": 1e-3, "sample.prompts": ["a"], "train.carry_state": true, "data.file": "" }, open: true, problem: "",
+  config: { "train.lr": 1e-3, "sample.prompts": ["a"], "train.carry_state": true, "data.file": "" }, open: true, reached: 1, changes: [{ step: 1, key: "train.lr", from: 0.003, to: 0.001 }], problem: "",
 };
-const device = { name: "GPU", backend: "webgpu", software: false, problem: "", message: "" };
+const device = { name: "GPU", backend: "webgpu", software: false, asked: "auto", problem: "", message: "" };
 
 /** requests has each method with what it takes. */
 const requests = {
@@ -49,6 +49,7 @@ const requests = {
 
 /** events has each event with what it tells, columns as JSON writes them. */
 const events = {
+  preparing: { what: "kernels", done: 7, total: 80 },
   state: { state: "running", run, error: null }, steps: { run: "run-1", seconds: 0.5, left: 2, rows: [{ step: 1, loss: 5, gradNorm: 1, lr: 0.1, tokens: 10 }] },
   eval: { run: "run-1", step: 1, loss: 5, bitsPerByte: 7, tokens: 10, seconds: 0.1 }, saved: { run: "run-1", step: 1, seconds: 0.1 },
   sample: { run: "run-1", step: 1, prompt: "a", text: "b" },
