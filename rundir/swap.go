@@ -27,7 +27,7 @@ type Swap struct {
 }
 
 // before is called before everything that changes a file; tests end the process there, or let it fail.
-var before = func(what string) error { return nil }
+var before = func(string) error { return nil }
 
 // change makes one change.
 func change(what string, f func() error) error {

@@ -154,7 +154,9 @@ func TestSwapKilled(t *testing.T) {
 			break
 		}
 		if n%2 == 0 { // the recovery is killed too, again and again
-			for m := 0; child(dir, m, "SWAP_RECOVER=1"); m++ {
+			m := 0
+			for child(dir, m, "SWAP_RECOVER=1") {
+				m++
 			}
 		} else if err := Repair(dir); err != nil {
 			t.Fatal(err)

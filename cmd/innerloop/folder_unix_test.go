@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -42,7 +43,7 @@ func TestAtOnce(t *testing.T) {
 	outs := make([]bytes.Buffer, n)
 	for i := range n {
 		args := leastArgs("", 2)
-		c := exec.Command("innerloop", append(args[:len(args):len(args)], "--seed", fmt.Sprint(i+1))...)
+		c := exec.Command("innerloop", append(args[:len(args):len(args)], "--seed", strconv.Itoa(i+1))...)
 		for j, a := range c.Args {
 			if a == "--out" {
 				c.Args = append(c.Args[:j:j], c.Args[j+2:]...)
@@ -77,7 +78,7 @@ func TestOneFolderAtOnce(t *testing.T) {
 		}
 		var cs []*exec.Cmd
 		for i := range 3 {
-			c := exec.Command("innerloop", append(leastArgs(dir, 30), "--seed", fmt.Sprint(i+1))...)
+			c := exec.Command("innerloop", append(leastArgs(dir, 30), "--seed", strconv.Itoa(i+1))...)
 			if err := c.Start(); err != nil {
 				t.Fatal(err)
 			}
@@ -178,7 +179,7 @@ func TestPipes(t *testing.T) {
 		files = append(files, filepath.Join("checkpoints", "step-00000002", f))
 	}
 	for i, name := range files {
-		dir := filepath.Join(root, fmt.Sprint(i))
+		dir := filepath.Join(root, strconv.Itoa(i))
 		if err := os.CopyFS(dir, os.DirFS(whole)); err != nil {
 			t.Fatal(err)
 		}
@@ -284,7 +285,7 @@ func TestForceKilledAnywhere(t *testing.T) {
 		want = 8
 	}
 	for i := 0; kills < want; i++ {
-		c := exec.Command("innerloop", append(args, "--seed", fmt.Sprint(i+2))...)
+		c := exec.Command("innerloop", append(args, "--seed", strconv.Itoa(i+2))...)
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
