@@ -24,8 +24,9 @@ func endSignals() []os.Signal {
 
 var quitSignals = []os.Signal{syscall.SIGQUIT}
 
-// outliveReaders makes writing to a pipe that nobody reads an error, where it would end the program.
-func outliveReaders() { signal.Ignore(syscall.SIGPIPE) }
+// outliveReaders makes writing to a pipe that nobody reads an error, where it would end the program. The signal is taken,
+// to nobody's notice, and not ignored: programs that this one starts would inherit that.
+func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 // readerGone says whether an output failed because who read it has gone: a pipe's reader, or the terminal.
 func readerGone(err error) bool {

@@ -20,5 +20,6 @@ func endSignals() []os.Signal {
 	return list
 }
 
-// outliveReaders lets the program go on where nobody reads what it prints.
-func outliveReaders() { signal.Ignore(syscall.SIGPIPE) }
+// outliveReaders lets the program go on where nobody reads what it prints. The signal is taken, to nobody's notice, and not
+// ignored: a browser that this program starts would inherit that.
+func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
