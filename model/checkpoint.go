@@ -1,6 +1,7 @@
 package model
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -29,9 +30,17 @@ func (p *Params) Save(ex prog.Executor, dir string) error {
 	})
 }
 
+// configMeta is the key of the weights' metadata that has the text of the config.json that they were written with. So a
+// change of that file can be told, which has no check of its own: people edit it.
+const configMeta = "innerloop.config.json"
+
 // save writes a checkpoint of weights of type d; values gives those of a parameter.
 func (p *Params) save(dir string, d safetensors.DType, values func(*prog.Tensor) ([]float32, error)) error {
-	if err := p.Config.save(dir, d); err != nil {
+	config, err := p.Config.text(d)
+	if err != nil {
+		return err
+	}
+	if err := writeConfig(dir, config); err != nil {
 		return err
 	}
 	infos := make([]safetensors.Info, len(p.names))
@@ -40,7 +49,8 @@ func (p *Params) save(dir string, d safetensors.DType, values func(*prog.Tensor)
 	}
 	var bad error // of the values: none of the file's own errors
 	// transformers refuses a file that does not say which framework's layout it has.
-	err := safetensors.WriteFileFrom(filepath.Join(dir, WeightsFile), map[string]string{"format": "pt"}, infos, func(i int) ([]byte, error) {
+	metadata := map[string]string{"format": "pt", configMeta: string(config)}
+	err = safetensors.WriteFileFrom(filepath.Join(dir, WeightsFile), metadata, infos, func(i int) ([]byte, error) {
 		t := p.Lookup(p.names[i])
 		v, err := values(t)
 		if err != nil {
@@ -57,21 +67,35 @@ func (p *Params) save(dir string, d safetensors.DType, values func(*prog.Tensor)
 }
 
 // Save writes the configuration to dir/config.json.
-func (c Config) Save(dir string) error { return c.save(dir, safetensors.F32) }
+func (c Config) Save(dir string) error {
+	config, err := c.text(safetensors.F32)
+	if err != nil {
+		return err
+	}
+	return writeConfig(dir, config)
+}
+
+func writeConfig(dir string, config []byte) error {
+	return safetensors.WriteFileAtomic(filepath.Join(dir, ConfigFile), 0o644, func(w io.Writer) error {
+		_, err := w.Write(config)
+		return err
+	})
+}
 
 // torchNames are the element types that a checkpoint's weights may have, as PyTorch names them.
 var torchNames = map[safetensors.DType]string{safetensors.F32: "float32", safetensors.F16: "float16", safetensors.BF16: "bfloat16"}
 
-func (c Config) save(dir string, d safetensors.DType) error {
-	return safetensors.WriteFileAtomic(filepath.Join(dir, ConfigFile), 0o644, func(w io.Writer) error {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		return e.Encode(struct {
-			Architectures []string `json:"architectures"`
-			Config
-			TorchDType string `json:"torch_dtype"`
-		}{[]string{"TTTForCausalLM"}, c, torchNames[d]})
-	})
+// text is the config.json of a checkpoint with weights of type d.
+func (c Config) text(d safetensors.DType) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetIndent("", "  ")
+	err := e.Encode(struct {
+		Architectures []string `json:"architectures"`
+		Config
+		TorchDType string `json:"torch_dtype"`
+	}{[]string{"TTTForCausalLM"}, c, torchNames[d]})
+	return b.Bytes(), err
 }
 
 // Load reads the parameters into ex from path, what [OpenWeights] opens. Every parameter must be there in its shape,
@@ -86,6 +110,11 @@ func (p *Params) Load(ex prog.Executor, path string) error {
 	if err := w.checkFor(p); err != nil {
 		return err
 	}
+	return p.load(ex, w)
+}
+
+// load reads the parameters from weights that are theirs.
+func (p *Params) load(ex prog.Executor, w *Weights) error {
 	for _, n := range p.names {
 		v, err := w.Float32(n)
 		if err != nil {
@@ -100,30 +129,32 @@ func (p *Params) Load(ex prog.Executor, path string) error {
 
 // Open reads a checkpoint folder, config.json and the weights, and puts the model on ex.
 func Open(ex prog.Executor, dir string, o ScanOptions) (*LM, error) {
-	c, err := LoadConfig(filepath.Join(dir, ConfigFile))
+	c, err := OpenCheckpoint(dir)
 	if err != nil {
 		return nil, err
 	}
-	m, err := New(c, o)
-	if err != nil {
-		return nil, err
-	}
-	if err := m.Load(ex, dir); err != nil {
-		m.Free(ex)
-		return nil, err
-	}
-	return m, m.Prepare(ex)
+	defer c.Close()
+	return c.Model(ex, o)
 }
 
-// Checkpoint is a checkpoint folder opened to be written in another form. Its files have been found to fit together.
+// Checkpoint is a checkpoint folder opened to be read or written in another form. Its files have been found to fit
+// together, and those that carry a check to pass it.
 type Checkpoint struct {
-	Params  *Params
+	Params *Params
+	// Notes are what a person should know, a line each: that the weights carry no check, that config.json is not the one
+	// that they were written with, that names were changed.
+	Notes   []string
 	weights *Weights
 }
 
 // OpenCheckpoint opens dir, what [Open] opens, without an executor.
 func OpenCheckpoint(dir string) (*Checkpoint, error) {
-	c, err := LoadConfig(filepath.Join(dir, ConfigFile))
+	path := filepath.Join(dir, ConfigFile)
+	config, err := readJSON(path)
+	if err != nil {
+		return nil, err
+	}
+	c, err := ParseConfig(path, config)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +170,28 @@ func OpenCheckpoint(dir string) (*Checkpoint, error) {
 		w.Close()
 		return nil, err
 	}
-	return &Checkpoint{p, w}, nil
+	return &Checkpoint{p, w.notes(dir, config), w}, nil
+}
+
+// Load reads the weights into p on ex, which is of the checkpoint's configuration.
+func (c *Checkpoint) Load(ex prog.Executor, p *Params) error {
+	if err := c.weights.checkFor(p); err != nil {
+		return err
+	}
+	return p.load(ex, c.weights)
+}
+
+// Model puts the checkpoint's model on ex.
+func (c *Checkpoint) Model(ex prog.Executor, o ScanOptions) (*LM, error) {
+	m, err := New(c.Params.Config, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.load(ex, c.weights); err != nil {
+		m.Free(ex)
+		return nil, err
+	}
+	return m, m.Prepare(ex)
 }
 
 // RangeError says that a weight is too large for the type that it should be written in.
@@ -154,32 +206,72 @@ func (e *RangeError) Error() string {
 	return fmt.Sprintf("model: %s: parameter %q holds %g, too large for %s", e.Path, e.Parameter, e.Value, e.DType)
 }
 
-// Check reports the first weight that is finite as a float32, but not in type d: a [RangeError].
+// NonFiniteError says that weights are not finite: a model with them computes nothing.
+type NonFiniteError struct {
+	Path, Parameter string // the first of them
+	Value           float32
+	Count           int // of the parameter's values
+	Others          int // parameters of which the same is true
+}
+
+// Error implements error.
+func (e *NonFiniteError) Error() string {
+	values, others := "1 value that is", ""
+	if e.Count > 1 {
+		values = fmt.Sprintf("%d values that are", e.Count)
+	}
+	if e.Others == 1 {
+		others = ", and so does 1 other parameter"
+	} else if e.Others > 1 {
+		others = fmt.Sprintf(", and so do %d other parameters", e.Others)
+	}
+	return fmt.Sprintf("model: %s: parameter %q holds %s not finite, the first %g%s: a model with them computes nothing; want a checkpoint of before they came", e.Path, e.Parameter, values, e.Value, others)
+}
+
+// Check reports weights that are not finite, a [NonFiniteError], and otherwise the first one that is finite as a float32,
+// but not in type d: a [RangeError].
 func (c *Checkpoint) Check(d safetensors.DType) error {
+	var bad *NonFiniteError
+	var large *RangeError
 	for _, n := range c.Params.names {
-		if info, _ := c.weights.Info(n); d == safetensors.F32 || info.DType == d {
-			continue
-		}
 		v, err := c.weights.Float32(n)
 		if err != nil {
 			return err
 		}
+		info, _ := c.weights.Info(n)
+		count, first := 0, float32(0)
 		for _, x := range v {
-			if !fits(x, d) {
-				return &RangeError{c.weights.at[n], n, x, d}
+			switch {
+			case x-x != 0: // NaN, or infinite
+				if count == 0 {
+					first = x
+				}
+				count++
+			case large == nil && info.DType != d && !fits(x, d):
+				large = &RangeError{c.weights.at(n), n, x, d}
 			}
 		}
+		switch {
+		case count > 0 && bad == nil:
+			bad = &NonFiniteError{c.weights.at(n), n, first, count, 0}
+		case count > 0:
+			bad.Others++
+		}
+	}
+	switch {
+	case bad != nil:
+		return bad
+	case large != nil:
+		return large
 	}
 	return nil
 }
 
-// fits says whether rounding to d keeps x finite. F16's largest is 65504, and 65520 the first to round up from it;
+// fits says whether rounding to d keeps x, which is finite, so. F16's largest is 65504, and 65520 the first to round up from it;
 // bfloat16's are 0x7f7f and half a step on.
 func fits(x float32, d safetensors.DType) bool {
 	a := math.Abs(float64(x))
 	switch {
-	case math.IsInf(a, 0) || math.IsNaN(a):
-		return true
 	case d == safetensors.F16:
 		return a < 65520
 	case d == safetensors.BF16:

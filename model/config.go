@@ -291,6 +291,29 @@ func (c Config) difference(other Config) string {
 	return ""
 }
 
+// configDifference says in what two texts of a config.json differ, the old one first.
+func configDifference(was, is []byte) string {
+	old, err := ParseConfig(ConfigFile, was)
+	if err != nil {
+		return "the one that the weights have been written with is none"
+	}
+	c, err := ParseConfig(ConfigFile, is)
+	if err != nil {
+		return err.Error()
+	}
+	var keys []string
+	a, b := reflect.ValueOf(c), reflect.ValueOf(old)
+	for i := range a.NumField() {
+		if x, y := a.Field(i).Interface(), b.Field(i).Interface(); x != y {
+			keys = append(keys, fmt.Sprintf("%s is %v, was %v", a.Type().Field(i).Tag.Get("json"), x, y))
+		}
+	}
+	if len(keys) == 0 {
+		return "in nothing that says what the model computes"
+	}
+	return strings.Join(keys, ", ")
+}
+
 // LoadConfig reads a config.json from a file.
 func LoadConfig(path string) (Config, error) {
 	b, err := readJSON(path)

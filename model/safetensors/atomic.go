@@ -14,6 +14,12 @@ import (
 // temporary file is removed and an older file at path is untouched. perm is
 // subject to the umask. Errors read `path: cause`.
 func WriteFileAtomic(path string, perm fs.FileMode, write func(io.Writer) error) error {
+	return writeFileAtomic(path, perm, write, nil)
+}
+
+// writeFileAtomic is WriteFileAtomic that, where seal is not nil, lets it write
+// into the file once all of it is there.
+func writeFileAtomic(path string, perm fs.FileMode, write func(io.Writer) error, seal func(io.WriterAt) error) error {
 	f, err := newPending(path, perm)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, diskError(err))
@@ -23,6 +29,9 @@ func WriteFileAtomic(path string, perm fs.FileMode, write func(io.Writer) error)
 	err = write(b)
 	if err == nil {
 		err = b.Flush()
+	}
+	if err == nil && seal != nil {
+		err = seal(f)
 	}
 	if err == nil {
 		err = f.CloseAtomicallyReplace()
@@ -36,6 +45,7 @@ func WriteFileAtomic(path string, perm fs.FileMode, write func(io.Writer) error)
 // pending is a temporary file that becomes path or vanishes.
 type pending interface {
 	io.Writer
+	io.WriterAt
 	CloseAtomicallyReplace() error
 	Cleanup() error
 }

@@ -21,10 +21,13 @@ type File struct {
 	metadata map[string]string
 	infos    []Info
 	byName   map[string]int
+	checked  bool
 }
 
-// Open reads and checks the header of the file at path. The caller closes the
-// File. Every error names path.
+// Open reads and checks the header of the file at path, and the whole file
+// against its own check where it carries one: a file that is not as it was
+// written is a [DamageError]. The caller closes the File. Every error names
+// path.
 func Open(path string) (*File, error) {
 	st, err := os.Stat(path)
 	if err != nil {
@@ -53,8 +56,8 @@ func Parse(data []byte) (*File, error) {
 }
 
 // NewReader checks the size bytes of r as a safetensors file; label stands for
-// its name in errors. Only the header is read, until a tensor is asked for.
-// Closing the File leaves r open.
+// its name in errors. Of a file without a check only the header is read, until
+// a tensor is asked for; see [Open]. Closing the File leaves r open.
 func NewReader(r io.ReaderAt, size int64, label string) (*File, error) {
 	f := &File{label: label, r: r}
 	if size < 8 {
@@ -77,7 +80,17 @@ func NewReader(r io.ReaderAt, size int64, label string) (*File, error) {
 	}
 	f.data = 8 + int64(n)
 	var err error
-	if f.metadata, f.infos, err = parseHeader(header, size-f.data); err != nil {
+	f.metadata, f.infos, err = parseHeader(header, size-f.data)
+	if f.checked = expectsCheck(header); f.checked {
+		if err == nil {
+			err = verify(r, size, word[:], header)
+		}
+		if err != nil {
+			return nil, &DamageError{label, err}
+		}
+		f.metadata = withoutCheck(f.metadata)
+	}
+	if err != nil {
 		return nil, labelled(label, err)
 	}
 	f.byName = make(map[string]int, len(f.infos))
@@ -107,7 +120,8 @@ func (f *File) Info(name string) (info Info, ok bool) {
 	return info, true
 }
 
-// Metadata returns a copy of the file's __metadata__, nil if it has none.
+// Metadata returns a copy of the file's __metadata__ but for its check, nil if
+// it has none.
 func (f *File) Metadata() map[string]string { return maps.Clone(f.metadata) }
 
 // Float32 reads the tensor name, row major, converting from F64 (rounding to

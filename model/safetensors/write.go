@@ -1,7 +1,9 @@
 package safetensors
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -15,12 +17,9 @@ import (
 // WriteFile writes tensors and metadata (nil: none) to path, whole or not at
 // all: on any error, a full disk too, an older file at path is untouched and no
 // other file is left behind. The bytes depend on nothing but the arguments; see
-// [Write] for the order and for what is refused.
+// [Write] for the order, the check, and what is refused.
 func WriteFile(path string, metadata map[string]string, tensors []Tensor) error {
-	header, order, err := encode(metadata, infosOf(tensors))
-	if err == nil {
-		err = checkData(tensors)
-	}
+	header, order, err := prepare(metadata, tensors)
 	if err != nil {
 		return labelled(path, err)
 	}
@@ -41,7 +40,14 @@ func WriteFileFrom(path string, metadata map[string]string, infos []Info, data f
 	if err != nil {
 		return labelled(path, err)
 	}
-	err = WriteFileAtomic(path, 0o666, func(w io.Writer) error {
+	sum := sha256.New()
+	// The sum of all that follows stands before it: its digits are put in last.
+	seal := func(w io.WriterAt) error {
+		_, err := w.WriteAt([]byte(hex.EncodeToString(sum.Sum(nil))), int64(sumAt(header)))
+		return err
+	}
+	err = writeFileAtomic(path, 0o666, func(w io.Writer) error {
+		w = io.MultiWriter(w, sum)
 		if _, err := w.Write(header); err != nil {
 			return err
 		}
@@ -58,7 +64,7 @@ func WriteFileFrom(path string, metadata map[string]string, infos []Info, data f
 			}
 		}
 		return nil
-	})
+	}, seal)
 	if err != nil {
 		return fmt.Errorf("safetensors: %w", err)
 	}
@@ -71,12 +77,10 @@ func WriteFileFrom(path string, metadata map[string]string, infos []Info, data f
 // a multiple of its element size (some loaders refuse that) do wider dtypes go
 // first. Duplicate or reserved names, names or metadata that are not UTF-8, bad
 // shapes, and data whose length does not fit are errors, before a byte is
-// written.
+// written. The file carries its own check, which [Open] looks at and
+// [File.Metadata] leaves out.
 func Write(w io.Writer, metadata map[string]string, tensors []Tensor) error {
-	header, order, err := encode(metadata, infosOf(tensors))
-	if err == nil {
-		err = checkData(tensors)
-	}
+	header, order, err := prepare(metadata, tensors)
 	if err == nil {
 		err = writeParts(w, header, order, tensors)
 	}
@@ -84,6 +88,24 @@ func Write(w io.Writer, metadata map[string]string, tensors []Tensor) error {
 		return fmt.Errorf("safetensors: %w", err)
 	}
 	return nil
+}
+
+// prepare checks the input and returns everything up to the data, with the
+// file's sum, and the order of the tensors' data.
+func prepare(metadata map[string]string, tensors []Tensor) ([]byte, []int, error) {
+	header, order, err := encode(metadata, infosOf(tensors))
+	if err == nil {
+		err = checkData(tensors)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	sum := sha256.New()
+	if err := writeParts(sum, header, order, tensors); err != nil {
+		return nil, nil, err
+	}
+	hex.Encode(header[sumAt(header):], sum.Sum(nil))
+	return header, order, nil
 }
 
 func infosOf(tensors []Tensor) []Info {
@@ -106,9 +128,13 @@ func writeParts(w io.Writer, header []byte, order []int, tensors []Tensor) error
 	return nil
 }
 
-// encode checks the input and returns everything up to the data, and the order
-// of the tensors' data.
+// encode checks the input and returns everything up to the data, the digits of
+// the sum as zeros, and the order of the tensors' data.
 func encode(metadata map[string]string, infos []Info) ([]byte, []int, error) {
+	metadata, err := withCheck(metadata)
+	if err != nil {
+		return nil, nil, err
+	}
 	seen := make(map[string]bool, len(infos))
 	sizes := make([]int64, len(infos))
 	order := make([]int, len(infos))
@@ -132,31 +158,26 @@ func encode(metadata map[string]string, infos []Info) ([]byte, []int, error) {
 		slices.SortStableFunc(order, func(a, b int) int { return infos[b].DType.Size() - infos[a].DType.Size() })
 	}
 	b := append(make([]byte, 8, 1024), '{') // room for the length
-	var err error
 	str := func(s string) {
 		var e error
 		if b, e = jsontext.AppendQuote(b, s); e != nil && err == nil {
 			err = fmt.Errorf("%s is not valid UTF-8", quote(s))
 		}
 	}
-	if len(metadata) > 0 {
-		str(metadataKey)
-		sep := ":{"
-		for _, k := range slices.Sorted(maps.Keys(metadata)) {
-			b = append(b, sep...)
-			str(k)
-			b = append(b, ':')
-			str(metadata[k])
-			sep = ","
-		}
-		b = append(b, '}')
+	str(metadataKey)
+	sep := ":{"
+	for _, k := range slices.Sorted(maps.Keys(metadata)) {
+		b = append(b, sep...)
+		str(k)
+		b = append(b, ':')
+		str(metadata[k])
+		sep = ","
 	}
+	b = append(b, '}')
 	at = 0
 	for _, i := range order {
 		t := infos[i]
-		if len(b) > 9 {
-			b = append(b, ',')
-		}
+		b = append(b, ',')
 		str(t.Name)
 		b = append(b, `:{"dtype":"`...)
 		b = append(b, t.DType...)

@@ -15,9 +15,10 @@ func TestBytes(t *testing.T) {
 	got := mustWrite(t, map[string]string{"b": "2", "a": "1"}, []Tensor{
 		Float32("x", []int{1, 2}, []float32{1, -2}), Uint32("n", nil, []uint32{7}),
 	})
-	header := `{"__metadata__":{"a":"1","b":"2"},"x":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]},"n":{"dtype":"U32","shape":[],"data_offsets":[8,12]}}`
+	header := `{"__metadata__":{"a":"1","b":"2","innerloop.check":"innerloop.sha256 is the SHA-256 of this file with the sum's own digits as zeros; without both keys it is not checked",` +
+		`"innerloop.sha256":"73aee3269984f9f9856478f35d5fef1dc108651f0d70175deb0ac40a438d5643"},"x":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]},"n":{"dtype":"U32","shape":[],"data_offsets":[8,12]}}`
 	header += strings.Repeat(" ", (8-len(header)%8)%8)
-	want := string([]byte{byte(len(header)), 0, 0, 0, 0, 0, 0, 0}) + header + "\x00\x00\x80\x3f\x00\x00\x00\xc0\x07\x00\x00\x00"
+	want := string([]byte{byte(len(header)), byte(len(header) >> 8), 0, 0, 0, 0, 0, 0}) + header + "\x00\x00\x80\x3f\x00\x00\x00\xc0\x07\x00\x00\x00"
 	if string(got) != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
@@ -55,6 +56,8 @@ func TestWriteRefuses(t *testing.T) {
 		`"\xff" is not valid UTF-8`:                                  {nil, []Tensor{Float32("\xff", nil, []float32{1})}},
 		`"v\xc0" is not valid UTF-8`:                                 {map[string]string{"k": "v\xc0"}, nil},
 		`tensor "x": 65 dimensions, want at most 64`:                 {nil, []Tensor{Float32("x", make([]int, 65), nil)}},
+
+		`metadata "innerloop.sha256": the name is reserved for the file's check`: {map[string]string{"innerloop.sha256": ""}, nil},
 	} {
 		var b bytes.Buffer
 		if err := Write(&b, c.metadata, c.tensors); err == nil || err.Error() != "safetensors: "+want || b.Len() > 0 {
