@@ -107,6 +107,11 @@ func (p *Params) Load(ex prog.Executor, path string) error {
 		return err
 	}
 	defer w.Close()
+	return p.LoadWeights(ex, w)
+}
+
+// LoadWeights is [Params.Load] of weights that are open.
+func (p *Params) LoadWeights(ex prog.Executor, w *Weights) error {
 	if err := w.checkFor(p); err != nil {
 		return err
 	}
@@ -175,10 +180,7 @@ func OpenCheckpoint(dir string) (*Checkpoint, error) {
 
 // Load reads the weights into p on ex, which is of the checkpoint's configuration.
 func (c *Checkpoint) Load(ex prog.Executor, p *Params) error {
-	if err := c.weights.checkFor(p); err != nil {
-		return err
-	}
-	return p.load(ex, c.weights)
+	return p.LoadWeights(ex, c.weights)
 }
 
 // Model puts the checkpoint's model on ex.

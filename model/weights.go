@@ -251,6 +251,11 @@ func (w *Weights) Float32(name string) ([]float32, error) {
 // at is the path of the file that holds a tensor.
 func (w *Weights) at(name string) string { return w.tensors[name].path }
 
+// Checked says whether every file carried its own check, which it then has passed.
+func (w *Weights) Checked() bool {
+	return !slices.ContainsFunc(w.files, func(f *safetensors.File) bool { return !f.Checked() })
+}
+
 // Close releases the files.
 func (w *Weights) Close() {
 	for _, f := range w.files {

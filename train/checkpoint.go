@@ -3,7 +3,6 @@ package train
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -44,20 +43,6 @@ const (
 
 // checkpointFiles are the files that state.json vouches for.
 var checkpointFiles = []string{model.ConfigFile, model.WeightsFile, optimizerFile, RunConfigFile}
-
-// runState is the content of state.json.
-type runState struct {
-	Format string            `json:"format"`
-	Step   int               `json:"step"`
-	Tokens int64             `json:"tokens"` // read so far; with the seed and the step this fixes the data's position
-	Seed   uint64            `json:"seed"`   // every random stream is a function of seed and step
-	Text   string            `json:"text"`   // SHA-256 of what the run reads
-	SHA256 map[string]string `json:"sha256"` // of the other files
-	// Passing is one that SavePassing made: the next checkpoint takes its place.
-	Passing bool `json:"passing,omitempty"`
-}
-
-const runStateFormat = "innerloop.run.1"
 
 // ErrOtherText is wrapped by Restore's error where the run's text is not the one that the checkpoint was trained on.
 var ErrOtherText = errors.New("the text is not the one that it was trained on")
@@ -122,12 +107,7 @@ func (r *Run) save(dir string, passing bool) (Checkpoint, error) {
 			return c, err
 		}
 	}
-	for _, f := range []string{model.ConfigFile, model.WeightsFile} {
-		if err := publish(filepath.Join(c.Dir, f), filepath.Join(dir, f), s.SHA256[f]); err != nil {
-			return c, err
-		}
-	}
-	return c, nil
+	return c, s.publish(c, dir)
 }
 
 // prune removes the checkpoints before this step that are passing, and of the others all but the newest keep.
@@ -188,7 +168,7 @@ func (r *Run) writeCheckpoint(dir string, passing bool) (s runState, err error) 
 	if err != nil {
 		return s, err
 	}
-	s = runState{Format: runStateFormat, Step: r.step, Tokens: r.Tokens(), Seed: r.Config.Train.Seed, Text: text, SHA256: map[string]string{}, Passing: passing}
+	s = runState{Step: r.step, Tokens: r.Tokens(), Seed: r.Config.Train.Seed, Text: text, SHA256: map[string]string{}, Passing: passing}
 	for _, f := range checkpointFiles {
 		if s.SHA256[f], err = hashFile(filepath.Join(dir, f)); err != nil {
 			return s, err
@@ -198,15 +178,6 @@ func (r *Run) writeCheckpoint(dir string, passing bool) (s runState, err error) 
 		return s, err
 	}
 	return s, syncDir(dir)
-}
-
-// write writes a checkpoint's state.json, whole or not at all.
-func (s runState) write(dir string) error {
-	return safetensors.WriteFileAtomic(filepath.Join(dir, stateFile), 0o644, func(w io.Writer) error {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		return e.Encode(s)
-	})
 }
 
 // finiteReader refuses to read what is not finite: a checkpoint of it would be one from which no run can go on, in the place
@@ -349,7 +320,10 @@ func Clean(dir string) error {
 // Restore puts the run where a checkpoint left it. A model, a seed or a way of carrying states other than the
 // checkpoint's are errors that name the keys; another text is one that wraps ErrOtherText, unless r.OtherText allows it.
 func (r *Run) Restore(c Checkpoint) error {
-	s, err := checkCheckpoint(c.Dir)
+	s, err := readState(c.Dir)
+	if err == nil {
+		err = s.compare(c.Dir, model.ConfigFile, RunConfigFile)
+	}
 	if err != nil {
 		return err
 	}
@@ -360,7 +334,9 @@ func (r *Run) Restore(c Checkpoint) error {
 	if old.Model, err = model.LoadConfig(filepath.Join(c.Dir, model.ConfigFile)); err != nil {
 		return err
 	}
-	old.Train.Seed = s.Seed
+	if old.Train.Seed != s.Seed { // the file has no check, or another program wrote it
+		return fmt.Errorf("%s: damaged: seed %d, want the %d of its %s", filepath.Join(c.Dir, stateFile), s.Seed, old.Train.Seed, RunConfigFile)
+	}
 	var differ []string
 	for _, d := range Diff(old, r.Config) {
 		fixed := strings.HasPrefix(d.Key, "model.") && d.Key != "model.target_eps" || d.Key == "train.seed" || d.Key == "train.carry_state"
@@ -379,13 +355,27 @@ func (r *Run) Restore(c Checkpoint) error {
 		return err
 	}
 	if text != s.Text && !r.OtherText {
+		if s.Format == uncheckedFormat {
+			return fmt.Errorf("train: %s: %w, or its %s is damaged, which has no checksum", c.Dir, ErrOtherText, stateFile)
+		}
 		return fmt.Errorf("train: %s: %w", c.Dir, ErrOtherText)
 	}
+	// Opening holds a file to its own check, which is as good as the state's and is made once.
 	f, err := safetensors.Open(filepath.Join(c.Dir, optimizerFile))
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	w, err := model.OpenWeights(filepath.Join(c.Dir, model.WeightsFile))
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	if !f.Checked() || !w.Checked() {
+		if err := s.compare(c.Dir, optimizerFile, model.WeightsFile); err != nil {
+			return err
+		}
+	}
 	for _, a := range r.stateArenas() {
 		for _, t := range a.Tensors() {
 			v, err := f.Float32(a.Name() + "." + t.Name())
@@ -397,7 +387,7 @@ func (r *Run) Restore(c Checkpoint) error {
 			}
 		}
 	}
-	if err := r.Model.Load(r.ex, filepath.Join(c.Dir, model.WeightsFile)); err != nil {
+	if err := r.Model.LoadWeights(r.ex, w); err != nil {
 		return err
 	}
 	r.step, r.began, r.read = s.Step, s.Step, s.Tokens
@@ -429,23 +419,6 @@ func listCheckpoints(dir string) ([]Checkpoint, error) {
 	return cs, nil
 }
 
-// readState reads a checkpoint's state.
-func readState(dir string) (runState, error) {
-	var s runState
-	path := filepath.Join(dir, stateFile)
-	b, err := ReadRegular(path)
-	if err != nil {
-		return s, err
-	}
-	if err := json.Unmarshal(b, &s); err != nil {
-		return s, fmt.Errorf("%s: %w", path, err)
-	}
-	if s.Format != runStateFormat || s.Step < 0 {
-		return s, fmt.Errorf("%s: format %q at step %d, want %q", path, s.Format, s.Step, runStateFormat)
-	}
-	return s, nil
-}
-
 // stepOfFolder is the step of a checkpoint by its folder's name.
 func stepOfFolder(name string) (step int, ok bool) {
 	n, ok := strings.CutPrefix(name, stepPrefix)
@@ -459,16 +432,39 @@ func checkCheckpoint(dir string) (runState, error) {
 	if err != nil {
 		return s, err
 	}
-	for _, f := range checkpointFiles {
+	return s, s.compare(dir, checkpointFiles...)
+}
+
+// compare compares files of the checkpoint in dir with what its state says of them.
+func (s runState) compare(dir string, files ...string) error {
+	for _, f := range files {
 		sum, err := hashFile(filepath.Join(dir, f))
 		if err != nil {
-			return s, err
+			return err
 		}
 		if sum != s.SHA256[f] {
-			return s, fmt.Errorf("%s: damaged: SHA-256 %s, want %s", filepath.Join(dir, f), sum, s.SHA256[f])
+			return fmt.Errorf("%s: damaged: SHA-256 %s, want %s", filepath.Join(dir, f), sum, s.SHA256[f])
 		}
 	}
-	return s, nil
+	return nil
+}
+
+// Publish makes dir/model.safetensors and dir/config.json those of the checkpoint c, which is whole.
+func Publish(c Checkpoint, dir string) error {
+	s, err := readState(c.Dir)
+	if err != nil {
+		return err
+	}
+	return s.publish(c, dir)
+}
+
+func (s runState) publish(c Checkpoint, dir string) error {
+	for _, f := range []string{model.ConfigFile, model.WeightsFile} {
+		if err := publish(filepath.Join(c.Dir, f), filepath.Join(dir, f), s.SHA256[f]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // publish makes dst a copy of src, whose SHA-256 is sum. It is no link: what people do to one must not damage the other.
