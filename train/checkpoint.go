@@ -47,6 +47,9 @@ var checkpointFiles = []string{model.ConfigFile, model.WeightsFile, optimizerFil
 // ErrOtherText is wrapped by Restore's error where the run's text is not the one that the checkpoint was trained on.
 var ErrOtherText = errors.New("the text is not the one that it was trained on")
 
+// ErrOtherConfig is wrapped by Restore's error where the run's configuration is of another run than the checkpoint.
+var ErrOtherConfig = errors.New("a run cannot go on from it with another configuration")
+
 // Checkpoint names a whole checkpoint on disk.
 type Checkpoint struct {
 	Dir  string
@@ -348,7 +351,7 @@ func (r *Run) Restore(c Checkpoint) error {
 		}
 	}
 	if len(differ) > 0 {
-		return fmt.Errorf("train: %s: a run cannot go on from it with another configuration: its %s", c.Dir, strings.Join(differ, ", "))
+		return fmt.Errorf("train: %s: %w: its %s", c.Dir, ErrOtherConfig, strings.Join(differ, ", "))
 	}
 	text, err := r.textSum()
 	if err != nil {

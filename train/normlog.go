@@ -24,20 +24,27 @@ type NormLog struct {
 }
 
 // OpenNorms opens the log of the normalisers of the run in dir, which goes on after a step: it loses the lines of later
-// steps, and what is half a line. A run without one gets it with the first Add.
-func OpenNorms(dir string, after int) (*NormLog, error) {
+// steps, what is half a line, and those that are not as they were written, of which the second result tells. A run without
+// one gets it with the first Add.
+func OpenNorms(dir string, after int) (*NormLog, Broken, error) {
 	l := &NormLog{path: filepath.Join(dir, NormsFile)}
-	drop := false
-	err := l.lines(func(line string, whole bool) error {
-		drop = drop || !whole || stepOf(line) > after
+	later := false
+	var good normLines
+	err := l.lines(func(n int, line string, whole bool) error {
+		if !whole || stepOf(line) > after {
+			later = true
+			return nil
+		}
+		good.line(n, line)
 		return nil
 	})
-	if err != nil || !drop {
-		return l, err
+	good.end()
+	if err != nil || !later && good.broken.Count == 0 {
+		return l, good.broken, err
 	}
-	return l, safetensors.WriteFileAtomic(l.path, 0o644, func(w io.Writer) error {
-		return l.lines(func(line string, whole bool) error {
-			if !whole || stepOf(line) > after {
+	return l, good.broken, safetensors.WriteFileAtomic(l.path, 0o644, func(w io.Writer) error {
+		return l.lines(func(n int, line string, whole bool) error {
+			if !whole || stepOf(line) > after || good.bad[n] {
 				return nil
 			}
 			_, err := io.WriteString(w, line)
@@ -46,8 +53,8 @@ func OpenNorms(dir string, after int) (*NormLog, error) {
 	})
 }
 
-// lines gives each every line with its end; the last one may not be whole.
-func (l *NormLog) lines(each func(line string, whole bool) error) error {
+// lines gives each every line with its number, from 1, and its end; the last one may not be whole.
+func (l *NormLog) lines(each func(n int, line string, whole bool) error) error {
 	f, err := openRegular(l.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -56,13 +63,13 @@ func (l *NormLog) lines(each func(line string, whole bool) error) error {
 		return err
 	}
 	b := bufio.NewReaderSize(f, 1<<16)
-	for err == nil {
+	for n := 1; err == nil; n++ {
 		var line string
 		line, err = b.ReadString('\n')
 		if line == "" || err != nil && !errors.Is(err, io.EOF) {
 			break
 		}
-		if e := each(line, err == nil); e != nil {
+		if e := each(n, line, err == nil); e != nil {
 			err = e
 		}
 	}
@@ -118,58 +125,168 @@ type NormPoint struct {
 	Stats model.NormStats
 }
 
-// ReadNorms gives each the points of the log of the run in dir, in its order. A run without one has none; lines that
-// are not as AppendNorms writes them are passed over.
-func ReadNorms(dir string, each func(NormPoint)) error {
+// ReadNorms gives each the points of the log of the run in dir, in its order. A run without one has none. Lines that are
+// not as AppendNorms writes them are passed over, and so is a point of which one is missing; the first result tells of them.
+func ReadNorms(dir string, each func(NormPoint)) (Broken, error) {
 	l := &NormLog{path: filepath.Join(dir, NormsFile)}
-	var p NormPoint
-	return l.lines(func(line string, whole bool) error {
-		head, rest, ok := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
-		step, layer, ok2 := place(head)
-		if !whole || !ok || !ok2 {
-			return nil
+	good := normLines{each: each}
+	err := l.lines(func(n int, line string, whole bool) error {
+		if whole {
+			good.line(n, line)
 		}
-		if p.Step != step || p.Stats.Layer != layer {
-			p = NormPoint{Step: step, Stats: model.NormStats{Layer: layer, Head: -1}}
-		}
-		s := &p.Stats
-		if name, values, ok := strings.Cut(rest, ": "); ok && !strings.HasPrefix(rest, "eps=") {
-			r := model.Range{Min: number(values, "min="), Max: number(values, "max="), Mean: number(values, "mean=")}
-			switch name {
-			case "XV input":
-				s.XV = r
-			case "XK":
-				s.XK = r
-			case "XK length":
-				s.KeyMin, s.KeyMax = r.Min, r.Max
-			case "std":
-				s.Std = r
-			case "z":
-				s.MaxZ = r.Max
-			case "XV output":
-				s.Out = r
-			case "weight":
-				s.Weight = r
-			case "bias":
-				s.Bias = r
-			}
-			return nil
-		}
-		if !strings.HasPrefix(rest, "eps=") {
-			return nil
-		}
-		_, ofZ, _ := strings.Cut(rest, "|z| at most ")
-		s.Eps, s.Gain, s.Bound = number(rest, "eps="), number(rest, "gain at most "), number(ofZ, " of ")
-		s.HighGain, s.NonFinite = number(rest, "worst head: high gain "), int(number(rest, ", bad "))
-		if !strings.Contains(rest, "worst head: high gain ") && s.Gain > model.HighGain {
-			s.HighGain = math.NaN()
-		}
-		if _, fault, ok := strings.Cut(rest, ", fault "); ok {
-			p.Fault = model.Fault(fault)
-		}
-		each(p)
 		return nil
 	})
+	good.end()
+	return good.broken, err
+}
+
+// normNames are the quantities of which a point has a line each, in their order; a last one has the rest.
+var normNames = []string{"XV input", "XK", "XK length", "std", "z", "XV output", "weight", "bias"}
+
+// normLines makes points of a log's lines.
+type normLines struct {
+	each   func(NormPoint) // nil: nobody wants them
+	p      NormPoint
+	seen   []int // the numbers of the lines of the point that is being read: as many of normNames were read
+	broken Broken
+	bad    map[int]bool // the numbers of the lines that count as broken
+}
+
+// drop passes line n over, and with it the point that is being read.
+func (g *normLines) drop(n int, why string) {
+	if g.bad == nil {
+		g.bad = map[int]bool{}
+	}
+	for _, n := range append([]int{n}, g.seen...) {
+		if !g.bad[n] {
+			g.broken.add(n, why)
+			g.bad[n] = true
+		}
+	}
+	g.seen = g.seen[:0]
+}
+
+// end is after the last line.
+func (g *normLines) end() {
+	if len(g.seen) > 0 {
+		g.drop(g.seen[len(g.seen)-1], "a layer's lines end after it, before all are there")
+	}
+}
+
+// line takes a whole line.
+func (g *normLines) line(n int, line string) {
+	head, rest, ok := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+	step, layer, ok2 := place(head)
+	if !ok || !ok2 {
+		g.drop(n, "is no line of the normalisers")
+		return
+	}
+	if len(g.seen) > 0 && (g.p.Step != step || g.p.Stats.Layer != layer) {
+		g.drop(g.seen[len(g.seen)-1], "a layer's lines end after it, before all are there")
+	}
+	if len(g.seen) == 0 {
+		g.p = NormPoint{Step: step, Stats: model.NormStats{Layer: layer, Head: -1}}
+	}
+	var err error
+	if at := len(g.seen); at < len(normNames) {
+		values, ok := strings.CutPrefix(rest, normNames[at]+": ")
+		if !ok {
+			g.drop(n, "want "+normNames[at]+" of the layer")
+			return
+		}
+		err = g.p.quantity(normNames[at], values)
+	} else if err = g.p.rest(rest); err == nil {
+		g.seen = g.seen[:0]
+		if g.each != nil {
+			g.each(g.p)
+		}
+		return
+	}
+	if err != nil {
+		g.drop(n, err.Error())
+		return
+	}
+	g.seen = append(g.seen, n)
+}
+
+// quantity reads the values of one of normNames.
+func (p *NormPoint) quantity(name, values string) error {
+	f := fields{text: values}
+	r := model.Range{Min: f.number("min="), Max: f.number(", max=")}
+	if name != "XK length" && name != "z" {
+		r.Mean = f.number(", mean=")
+	}
+	s := &p.Stats
+	switch name {
+	case "XV input":
+		s.XV = r
+	case "XK":
+		s.XK = r
+	case "XK length":
+		s.KeyMin, s.KeyMax = r.Min, r.Max
+	case "std":
+		s.Std = r
+	case "z":
+		s.MaxZ = r.Max
+	case "XV output":
+		s.Out = r
+	case "weight":
+		s.Weight = r
+	case "bias":
+		s.Bias = r
+	}
+	return f.end()
+}
+
+// rest reads a layer's last line.
+func (p *NormPoint) rest(line string) error {
+	s := &p.Stats
+	f := fields{text: line}
+	s.Eps = f.number("eps=")
+	f.number("head_dim=")
+	s.Gain = f.number("gain at most ")
+	f.number("|z| at most ")
+	s.Bound = f.number(" of ")
+	if strings.Contains(line, "worst head: high gain ") {
+		s.HighGain = f.number("worst head: high gain ")
+	} else if f.number("worst head: small "); s.Gain > model.HighGain {
+		s.HighGain = math.NaN()
+	}
+	s.NonFinite = int(f.number(", bad "))
+	p.Fault = model.NoFault
+	if fault, ok := strings.CutPrefix(f.text, ", fault "); ok {
+		p.Fault, f.text = model.Fault(fault), ""
+	}
+	return f.end()
+}
+
+// fields reads numbers from a line, one after the other.
+type fields struct {
+	text string // what was not read yet
+	err  error
+}
+
+// number is the number that follows a word, somewhere in what was not read yet.
+func (f *fields) number(word string) float64 {
+	_, after, ok := strings.Cut(f.text, word)
+	n := strings.IndexAny(after, ",; ")
+	if n < 0 {
+		n = len(after)
+	}
+	v, err := strconv.ParseFloat(after[:n], 64)
+	if f.err == nil && (!ok || err != nil) {
+		f.err = errors.New("want a number after " + strconv.Quote(strings.Trim(word, ", ")))
+	}
+	f.text = after[n:]
+	return v
+}
+
+// end is the first error; what was not read is one.
+func (f *fields) end() error {
+	if f.err == nil && f.text != "" {
+		return errors.New("ends with " + strconv.QuoteToASCII(f.text[:min(len(f.text), 40)]))
+	}
+	return f.err
 }
 
 // place reads the step and the layer of a line's head, step 10 Layer 29.
@@ -188,17 +305,4 @@ func stepOf(line string) int {
 	head, _, _ := strings.Cut(line, ": ")
 	step, _, _ := place(head)
 	return step
-}
-
-// number is the number that follows a word in s, which a comma, a semicolon, a space or the end ends; 0: there is none.
-func number(s, word string) float64 {
-	_, after, ok := strings.Cut(s, word)
-	if !ok {
-		return 0
-	}
-	if i := strings.IndexAny(after, ",; "); i >= 0 {
-		after = after[:i]
-	}
-	v, _ := strconv.ParseFloat(after, 64)
-	return v
 }

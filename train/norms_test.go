@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -198,7 +199,7 @@ func TestNormLog(t *testing.T) {
 	}
 	add := func(after int, fault model.Fault, steps ...int) {
 		t.Helper()
-		l, err := train.OpenNorms(dir, after)
+		l, _, err := train.OpenNorms(dir, after)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -211,7 +212,7 @@ func TestNormLog(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := train.ReadNorms(dir, func(train.NormPoint) { t.Error("a point where there is no log") }); err != nil {
+	if _, err := train.ReadNorms(dir, func(train.NormPoint) { t.Error("a point where there is no log") }); err != nil {
 		t.Fatal(err)
 	}
 	add(0, "", 1, 2, 3)
@@ -228,7 +229,7 @@ func TestNormLog(t *testing.T) {
 	}
 	add(2, model.RawKeys, 4)
 	var got []string
-	err = train.ReadNorms(dir, func(p train.NormPoint) {
+	_, err = train.ReadNorms(dir, func(p train.NormPoint) {
 		got = append(got, fmt.Sprintf("%d/%d%s", p.Step, p.Stats.Layer, p.Fault))
 		if p.Stats.Layer != 2 {
 			if !math.IsInf(p.Stats.MaxZ, 1) || !math.IsInf(p.Stats.Out.Max, 1) {
@@ -267,22 +268,94 @@ func TestNormLog(t *testing.T) {
 // unknown, unless the largest gain says that there is none.
 func TestOldNormLog(t *testing.T) {
 	dir := t.TempDir()
-	const old = `step 1 Layer 0: std: min=1e-07, max=0.4, mean=0.3
-step 1 Layer 0: eps=1e-05 head_dim=16, std < eps in 0.25 of the rows, gain at most 99009.9, |z| at most 3 of 3.87298, not finite 2; worst head: small 0.5, bad 2
-step 2 Layer 0: std: min=0.2, max=0.4, mean=0.3
-step 2 Layer 0: eps=1 head_dim=16, std < eps in 1 of the rows, gain at most 0.833333, |z| at most 3 of 3.87298, not finite 0; worst head: small 1, bad 0, fault near-keys
-step 3 Layer 0: eps=1e-05 head_dim=16, gain above 100 in 0.25 of the rows, gain at most 99009.9, |z| at most 3 of 3.87298, not finite 0; worst head: high gain 0.5, bad 0
-`
+	var old string
+	for i, rest := range []string{
+		"eps=1e-05 head_dim=16, std < eps in 0.25 of the rows, gain at most 99009.9, |z| at most 3 of 3.87298, not finite 2; worst head: small 0.5, bad 2",
+		"eps=1 head_dim=16, std < eps in 1 of the rows, gain at most 0.833333, |z| at most 3 of 3.87298, not finite 0; worst head: small 1, bad 0, fault near-keys",
+		"eps=1e-05 head_dim=16, gain above 100 in 0.25 of the rows, gain at most 99009.9, |z| at most 3 of 3.87298, not finite 0; worst head: high gain 0.5, bad 0",
+	} {
+		for _, name := range []string{"XV input", "XK", "XK length", "std", "z", "XV output", "weight", "bias"} {
+			mean := ", mean=0.3"
+			if name == "XK length" || name == "z" {
+				mean = ""
+			}
+			old += fmt.Sprintf("step %d Layer 0: %s: min=1e-07, max=0.4%s\n", i+1, name, mean)
+		}
+		old += fmt.Sprintf("step %d Layer 0: %s\n", i+1, rest)
+	}
 	if err := os.WriteFile(filepath.Join(dir, train.NormsFile), []byte(old), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	var got []string
-	if err := train.ReadNorms(dir, func(p train.NormPoint) {
+	if _, err := train.ReadNorms(dir, func(p train.NormPoint) {
 		got = append(got, fmt.Sprintf("%d %g %g %d %g%s", p.Step, p.Stats.HighGain, p.Stats.Gain, p.Stats.NonFinite, p.Stats.Bound, p.Fault))
 	}); err != nil {
 		t.Fatal(err)
 	}
 	if s := strings.Join(got, "; "); s != "1 NaN 99009.9 2 3.87298; 2 0 0.833333 0 3.87298near-keys; 3 0.5 99009.9 0 3.87298" {
 		t.Errorf("read %s", s)
+	}
+}
+
+// A broken line of the log takes its layer's point of that step with it, is named once, and is gone once the run goes on.
+func TestBrokenNormLog(t *testing.T) {
+	list := func(step int) []model.NormStats {
+		r := model.Range{Min: -1, Max: float64(step), Mean: 0.5}
+		return []model.NormStats{{XV: r, XK: r, Out: r, Std: r, Weight: r, Bias: r, Gain: 4, Bound: 4, Eps: 1e-5, MaxZ: 1}}
+	}
+	var whole []byte
+	for step := 1; step <= 3; step++ {
+		whole = train.AppendNorms(whole, step, list(step), 16, "")
+	}
+	lines := strings.SplitAfter(string(whole), "\n")
+	for what, c := range map[string]struct {
+		line  int // from 1
+		to    string
+		named string
+	}{
+		"zero bytes":       {11, strings.Repeat("\x00", 40) + "\n", ":11: is no line of the normalisers: passed over, and 8 other lines"},
+		"a flipped step":   {11, strings.Replace(lines[10], "step 2", "step 3", 1), ":10: a layer's lines end after it, before all are there: passed over, and 8 other lines"},
+		"a flipped name":   {13, strings.Replace(lines[12], "std", "sud", 1), ":13: want std of the layer: passed over, and 8 other lines"},
+		"a flipped number": {13, strings.Replace(lines[12], "max=2", "max=r", 1), `:13: want a number after "max=": passed over, and 8 other lines`},
+		"half a line":      {18, lines[17][:40] + lines[18], `:18: want a number after "gain at most": passed over, and 16 other lines`},
+	} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, train.NormsFile)
+		changed := slices.Clone(lines)
+		changed[c.line-1] = c.to
+		if what == "half a line" {
+			changed = slices.Delete(changed, 18, 19)
+		}
+		if err := os.WriteFile(path, []byte(strings.Join(changed, "")), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		read := func() (train.Broken, string) {
+			var steps []string
+			b, err := train.ReadNorms(dir, func(p train.NormPoint) {
+				steps = append(steps, fmt.Sprintf("%d:%g", p.Step, p.Stats.Std.Max))
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return b, strings.Join(steps, " ")
+		}
+		want := "1:1 3:3"
+		if what == "half a line" { // which has swallowed the next step's first line
+			want = "1:1"
+		}
+		b, steps := read()
+		if steps != want || !strings.Contains(b.In("norms.log"), "norms.log"+c.named) {
+			t.Errorf("%s: points %s, want %s; named: %s, want %s", what, steps, want, b.In("norms.log"), c.named)
+		}
+		l, again, err := train.OpenNorms(dir, 3)
+		if err != nil || again != b {
+			t.Errorf("%s: %+v, %v, want %+v", what, again, err, b)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if b, steps := read(); steps != want || b.Count != 0 {
+			t.Errorf("%s: after the run went on, points %s, want %s; %+v", what, steps, want, b)
+		}
 	}
 }

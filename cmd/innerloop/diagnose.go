@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -13,7 +12,6 @@ import (
 
 	"innerloop/lab"
 	"innerloop/model"
-	"innerloop/rundir"
 	"innerloop/train"
 )
 
@@ -87,23 +85,21 @@ func faultsTopic() string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// settings are the configuration of what is diagnosed, and the folder of its weights, if it has one.
-func (f *diagnoseFlags) settings(args []string) (cfg train.Config, dir, brought string, err error) {
+// settings are the configuration of what is diagnosed, and the folder of its weights, if it has one: from is what is open
+// there.
+func (f *diagnoseFlags) settings(args []string, from *model.Checkpoint) (cfg train.Config, dir, brought string, err error) {
 	base := train.Demo()
 	s := train.Defaults(base)
 	if len(args) == 1 {
 		dir = args[0]
 		own := ""
-		_ = rundir.Repair(dir) // what cannot be repaired shows when it is read
 		switch base, err = train.LoadRun(dir); {
 		case errors.Is(err, fs.ErrNotExist):
 			base, own = train.Default(), "model."
 		case err != nil:
 			return base, dir, "", fail(exitData, err)
 		}
-		if base.Model, err = model.LoadConfig(filepath.Join(dir, model.ConfigFile)); err != nil {
-			return base, dir, "", checkpointError(dir, err)
-		}
+		base.Model = from.Params.Config
 		s = train.Defaults(base)
 		s.Keep(own)
 	}
@@ -130,9 +126,20 @@ func (f *diagnoseFlags) settings(args []string) (cfg train.Config, dir, brought 
 const mostDiagnosed = 4096
 
 func (a *app) diagnose(f diagnoseFlags, args []string) error {
-	cfg, dir, brought, err := f.settings(args)
+	var from *model.Checkpoint
+	if len(args) == 1 {
+		var err error
+		if from, err = a.openCheckpoint(args[0]); err != nil {
+			return err
+		}
+		defer from.Close()
+	}
+	cfg, dir, brought, err := f.settings(args, from)
 	if err != nil {
 		return err
+	}
+	if dir != "" {
+		a.edited(dir)
 	}
 	text, err := corpus(cfg.Data)
 	if err != nil {
@@ -165,8 +172,8 @@ func (a *app) diagnose(f diagnoseFlags, args []string) error {
 	if err := m.Prepare(dev); err != nil {
 		return err
 	}
-	if dir != "" {
-		err = m.Load(dev, dir)
+	if from != nil {
+		err = from.Load(dev, m.Params)
 	} else {
 		err = m.Init(dev, cfg.Train.Seed)
 	}

@@ -14,7 +14,6 @@ import (
 
 	"innerloop/data"
 	"innerloop/model"
-	"innerloop/rundir"
 	"innerloop/train"
 )
 
@@ -131,14 +130,16 @@ func (a *app) eval(c *cobra.Command, f evalFlags) error {
 	if f.model == "" {
 		return failf(exitUsage, "eval needs --model: a folder with %s and %s", model.ConfigFile, model.WeightsFile)
 	}
-	_ = rundir.Repair(f.model) // what cannot be repaired shows when it is read
-	if _, err := model.LoadConfig(filepath.Join(f.model, model.ConfigFile)); err != nil {
-		return checkpointError(f.model, err)
+	from, err := a.openCheckpoint(f.model)
+	if err != nil {
+		return err
 	}
+	defer from.Close()
 	cfg, err := f.settings(c)
 	if err != nil {
 		return err
 	}
+	a.edited(f.model)
 	text, err := corpus(cfg.Data)
 	if err != nil {
 		return fail(exitData, err)
@@ -152,7 +153,7 @@ func (a *app) eval(c *cobra.Command, f evalFlags) error {
 		return err
 	}
 	defer dev.Close()
-	m, err := openModel(dev, f.model)
+	m, err := openModel(dev, from)
 	if err != nil {
 		return err
 	}

@@ -88,9 +88,9 @@ func (a *app) convert(name string, f convertFlags) error {
 		return err
 	}
 	defer to.close()
-	c, err := model.OpenCheckpoint(f.model)
+	c, err := a.openCheckpoint(f.model)
 	if err != nil {
-		return checkpointError(f.model, err)
+		return err
 	}
 	defer c.Close()
 	if err := c.Check(d); err != nil {

@@ -31,6 +31,7 @@ type folder struct {
 	gone    []string      // the files of an earlier run that this one took the place of
 	ending  *train.Ending // what the folder is going to say of how the run ended; nil: it has not begun
 	reached func() int    // the step that it is at
+	broken  []string      // lines of its files that were passed over, in a line each
 }
 
 // newName is a folder for a run without --out: runs/book-20060102-150405, the time being t's.
@@ -82,12 +83,15 @@ func (f *folder) open(after int) (err error) {
 	if f.metrics, f.past, err = train.OpenLog(f.dir, after); err != nil {
 		return failf(exitOutput, "%s: %w", filepath.Join(f.dir, metricsFile), cause(err))
 	}
+	f.broken = []string{f.past.Broken.In(filepath.Join(f.dir, metricsFile))}
 	if !f.Owns(train.NormsFile) { // the run logs no normalisers; a file of that name is somebody else's
 		return nil
 	}
-	if f.norms, err = train.OpenNorms(f.dir, after); err != nil {
+	norms, broken, err := train.OpenNorms(f.dir, after)
+	if err != nil {
 		return failf(exitOutput, "%s: %w", filepath.Join(f.dir, train.NormsFile), cause(err))
 	}
+	f.norms, f.broken = norms, append(f.broken, broken.In(filepath.Join(f.dir, train.NormsFile)))
 	return nil
 }
 

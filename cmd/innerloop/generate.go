@@ -230,10 +230,13 @@ func (a *app) generate(c *cobra.Command, f generateFlags) error {
 	if err := f.sound.resolve(c, &f); err != nil {
 		return err
 	}
-	cfg, err := model.LoadConfig(filepath.Join(f.model, model.ConfigFile))
+	from, err := a.openCheckpoint(f.model)
 	if err != nil {
-		return checkpointError(f.model, err)
+		return err
 	}
+	defer from.Close()
+	a.edited(f.model)
+	cfg := from.Params.Config
 	// Standard input may be long, and somebody's work: it is read once all else is there.
 	var prompt []byte
 	if f.prompt != "-" {
@@ -246,7 +249,7 @@ func (a *app) generate(c *cobra.Command, f generateFlags) error {
 		return err
 	}
 	defer dev.Close()
-	m, err := openModel(dev, f.model)
+	m, err := openModel(dev, from)
 	if err != nil {
 		return err
 	}
@@ -288,15 +291,6 @@ func addModel(c *cobra.Command, to *string) {
 	if err := c.MarkFlagDirname("model"); err != nil {
 		panic(err)
 	}
-}
-
-// openModel puts a checkpoint's model on dev.
-func openModel(dev *device, dir string) (*model.LM, error) {
-	m, err := model.Open(dev, dir, model.ScanOptions{})
-	if err != nil {
-		return nil, checkpointError(dir, err)
-	}
-	return m, nil
 }
 
 // checkpointError says of an error of opening dir what is wrong with it as a checkpoint.

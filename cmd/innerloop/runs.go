@@ -37,6 +37,7 @@ type runSummary struct {
 
 	unread error // why Exit is not known
 	config train.Config
+	broken string   // lines of its metrics that were passed over; empty: none
 	keys   []string // of Differences, in the configuration's order
 }
 
@@ -102,6 +103,7 @@ func (a *app) runs(dir string, asJSON bool) error {
 		if s.unread != nil {
 			fmt.Fprintf(a.err, "innerloop: %s\n", oneLine(s.unread))
 		}
+		a.note("%s", s.broken)
 		all = append(all, s)
 	}
 	slices.SortStableFunc(all, func(a, b *runSummary) int { return cmp.Or(a.When.Compare(b.When), cmp.Compare(a.Name, b.Name)) })
@@ -163,7 +165,7 @@ func summarize(dir string) (*runSummary, error) {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
 	m := c.Model
-	s := &runSummary{Name: dir, Step: p.Last.Step, Steps: c.Train.Steps, Tokens: p.Last.Tokens, config: c, Differences: map[string]string{},
+	s := &runSummary{Name: dir, Step: p.Last.Step, Steps: c.Train.Steps, Tokens: p.Last.Tokens, config: c, broken: p.Broken.In(filepath.Join(dir, metricsFile)), Differences: map[string]string{},
 		Model: fmt.Sprintf("%s %dx%d H%d K%d", m.Name(), m.NumHiddenLayers, m.HiddenSize, m.NumAttentionHeads, m.MiniBatchSize)}
 	if p.Last.Step > 0 {
 		s.Loss = &p.Last.Loss

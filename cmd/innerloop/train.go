@@ -248,6 +248,9 @@ func (a *app) train(c *cobra.Command, f trainFlags) (err error) {
 		if err != nil {
 			return err
 		}
+		if filepath.Clean(f.config.file) == filepath.Join(f.out, runConfigFile) {
+			a.edited(f.out)
+		}
 		return a.trainIn(c, f, cfg, from, out, nil, asked)
 	}
 	var place *rundir.Place
@@ -319,8 +322,10 @@ func (a *app) trainIn(c *cobra.Command, f trainFlags, cfg train.Config, from *tr
 		run.OtherText = c.Flags().Changed("data")
 		if err := run.Restore(*from); errors.Is(err, train.ErrOtherText) {
 			return failf(exitData, "%w: %s has changed since; with --data the run goes on with it all the same", err, text.Name())
-		} else if err != nil {
+		} else if errors.Is(err, train.ErrOtherConfig) {
 			return fail(exitUsage, err)
+		} else if err != nil {
+			return fail(exitData, err)
 		}
 	}
 	asked.begin()
@@ -352,6 +357,9 @@ func (a *app) trainIn(c *cobra.Command, f trainFlags, cfg train.Config, from *tr
 func (a *app) trainOn(ctx context.Context, f trainFlags, dev *device, run *train.Run, text *data.Corpus, restored bool, out *folder) error {
 	cfg := run.Config
 	trainPart, val := run.Text()
+	for _, lines := range out.broken {
+		a.note("%s", lines)
+	}
 	started := run.Step()
 	finished := restored && started == cfg.Train.Steps
 	a.checkSeparator(text, cfg.Data.Document)
