@@ -114,7 +114,7 @@ func (s *Session) pastNorms(q request) error {
 		columns[name] = []float64{}
 	}
 	step, fault := 0, model.NoFault
-	err = train.ReadNorms(dir, func(x train.NormPoint) {
+	broken, err := train.ReadNorms(dir, func(x train.NormPoint) {
 		if !slices.Contains(d.Layers, x.Stats.Layer) {
 			d.Layers = append(d.Layers, x.Stats.Layer)
 		}
@@ -144,6 +144,7 @@ func (s *Session) pastNorms(q request) error {
 	if err != nil {
 		return fail(codeStorage, err)
 	}
+	s.broken(broken, train.NormsFile)
 	s.host.Post(reply{ID: q.ID, Result: d}, columns)
 	return nil
 }

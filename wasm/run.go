@@ -142,6 +142,7 @@ func (s *Session) load(id string, lo loadOptions) (_ *openRun, err error) {
 	if o.log, past, err = train.OpenLog(o.dir, o.run.Step()); err != nil {
 		return nil, fail(codeStorage, err)
 	}
+	s.broken(past.Broken, train.MetricsFile)
 	o.last, o.eval = past.Last, past.Eval
 	o.last.Tokens = o.run.Tokens() // the metrics may be gone
 	if o.loss, err = smoothed(o.dir); err != nil {
@@ -150,9 +151,11 @@ func (s *Session) load(id string, lo loadOptions) (_ *openRun, err error) {
 	o.reached = max(o.run.Step(), reached)
 	o.kept.Changes = back(o.kept.Changes, o.run.Step())
 	o.samples = readSamples(o.dir, o.run.Step())
-	if o.norms.log, err = train.OpenNorms(o.dir, o.run.Step()); err != nil {
+	var broken train.Broken
+	if o.norms.log, broken, err = train.OpenNorms(o.dir, o.run.Step()); err != nil {
 		return nil, fail(codeStorage, err)
 	}
+	s.broken(broken, train.NormsFile)
 	o.norms.kept = o.run.Step()
 	if lo.text != "" {
 		if err := train.SaveConfig(o.dir, c); err != nil {

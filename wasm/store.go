@@ -40,10 +40,38 @@ func readKept(dir string) (k keptRun, err error) {
 	if err != nil {
 		return k, fail(codeStorage, err)
 	}
-	if err := json.Unmarshal(b, &k); err != nil {
-		return k, failf(codeData, "%s/%s: %w", filepath.Base(dir), keptFile, err)
+	if err := json.Unmarshal(b, &k); err != nil || k.Name == "" {
+		return rebuilt(dir), nil
 	}
 	return k, nil
+}
+
+// rebuilt is what can be said of a run whose run.json is damaged: a run must not vanish from the list for it.
+func rebuilt(dir string) keptRun {
+	k := keptRun{Name: filepath.Base(dir), Created: timeNow().UTC().Format(time.RFC3339)}
+	if st, err := os.Stat(filepath.Join(dir, train.RunConfigFile)); err == nil {
+		k.Created = st.ModTime().UTC().Format(time.RFC3339)
+	}
+	if at, _, err := train.Latest(dir); err == nil {
+		k.Step = at.Step
+	}
+	if past, err := train.ReadMetrics(dir, math.MaxInt, nil); err == nil {
+		_ = k.measure(dir, past) // what cannot be read is not shown
+	}
+	return k
+}
+
+// measure takes the losses of the run in dir, whose metrics say past.
+func (k *keptRun) measure(dir string, past train.Past) error {
+	loss, err := smoothed(dir)
+	if err != nil {
+		return err
+	}
+	k.Loss = loss.value()
+	if past.Eval != nil {
+		k.ValLoss = &past.Eval.Loss
+	}
+	return nil
 }
 
 // write writes run.json, whole or not at all.
@@ -155,7 +183,7 @@ func (s *Session) start(p startParams) (any, error) {
 				return nil, fail(codeStorage, err)
 			}
 		}
-		fill = func(dir string) error { return copyWeights(from, filepath.Join(dir, initialDir)) }
+		fill = func(dir string) error { return s.copyWeights(from, filepath.Join(dir, initialDir)) }
 	}
 	// A text that will not do is refused while the run before is still open.
 	text, err := train.Corpus(c.Data)
@@ -294,7 +322,7 @@ func (s *Session) metrics(id string) (map[string][]float64, error) {
 		m[name] = []float64{}
 	}
 	add := func(name string, v float64) { m[name] = append(m[name], v) }
-	_, err = train.ReadMetrics(dir, math.MaxInt, func(x train.Metric) {
+	past, err := train.ReadMetrics(dir, math.MaxInt, func(x train.Metric) {
 		if x.Eval != nil {
 			add("valStep", float64(x.Eval.Step))
 			add("valLoss", x.Eval.Loss)
@@ -306,6 +334,7 @@ func (s *Session) metrics(id string) (map[string][]float64, error) {
 		add("lr", x.Step.LR)
 		add("tokensPerSecond", x.TokensPerSecond)
 	})
+	s.broken(past.Broken, train.MetricsFile)
 	return m, fail(codeStorage, err)
 }
 
@@ -341,6 +370,13 @@ func smoothed(dir string) (m smooth, err error) {
 		}
 	})
 	return m, err
+}
+
+// broken tells of lines of a run's file that were passed over.
+func (s *Session) broken(b train.Broken, file string) {
+	if text := b.In(file); text != "" {
+		s.notice(failf(codeData, "%s", text))
+	}
 }
 
 func (s *Session) rename(p renameParams) (any, error) {
@@ -394,9 +430,13 @@ func (s *Session) download(p runParams) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	at, _, err := train.Latest(dir)
+	at, damaged, err := train.Latest(dir)
+	s.passedOver(damaged, dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, failf(codeData, "the run has no checkpoint yet: let it make a step first")
+	}
+	if err == nil { // the weights beside the checkpoints may be damaged where these are not
+		err = train.Publish(at, dir)
 	}
 	if err != nil {
 		return nil, fail(codeStorage, err)
@@ -429,13 +469,33 @@ func fileName(name string) string {
 	return "run"
 }
 
-// copyWeights copies the weights of a checkpoint's folder, once they are found to be a model's.
-func copyWeights(from, to string) error {
-	c, err := model.OpenCheckpoint(from)
+// openWeights opens the weights of a run's or another checkpoint's folder and tells the page what it should know of them.
+func (s *Session) openWeights(dir string) (*model.Checkpoint, error) {
+	c, notes, err := train.OpenModel(dir)
 	if err != nil {
-		return fail(codeData, err)
+		return nil, fail(codeData, err)
+	}
+	if err := c.Check(safetensors.F32); err != nil {
+		c.Close()
+		return nil, fail(codeData, err)
+	}
+	for _, n := range notes {
+		s.notice(failf(codeData, "%s", inUpload(n, dir)))
+	}
+	return c, nil
+}
+
+// copyWeights copies the weights of a checkpoint's folder, once they are found to be a model's.
+func (s *Session) copyWeights(from, to string) error {
+	c, err := s.openWeights(from)
+	if err != nil {
+		return err
 	}
 	defer c.Close()
+	return writeWeights(c, to)
+}
+
+func writeWeights(c *model.Checkpoint, to string) error {
 	if err := os.MkdirAll(to, 0o755); err != nil {
 		return fail(codeStorage, err)
 	}
@@ -548,6 +608,14 @@ func (s *Session) importRun(dir, name string) (string, error) {
 	if err != nil {
 		return "", fail(codeStorage, err)
 	}
+	s.broken(past.Broken, train.MetricsFile)
+	if c, differences := train.Edited(dir); len(differences) > 0 {
+		texts := make([]string, len(differences))
+		for i, d := range differences {
+			texts[i] = d.Key + " is " + d.B + ", was " + d.A
+		}
+		s.notice(failf(codeData, "%s is not as it was at the checkpoint of step %d: %s", train.RunConfigFile, c.Step, strings.Join(texts, "; ")))
+	}
 	old, err := readKept(dir)
 	if err == nil && name == "" {
 		name = old.Name
@@ -560,12 +628,13 @@ func (s *Session) importRun(dir, name string) (string, error) {
 		if err != nil {
 			return err
 		}
-		for _, f := range []string{train.MetricsFile, train.NormsFile, samplesFile, model.ConfigFile, model.WeightsFile, rel} {
+		for _, f := range []string{train.MetricsFile, train.NormsFile, samplesFile, rel} {
 			if err := os.Rename(filepath.Join(dir, f), filepath.Join(to, f)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return fail(codeStorage, err)
 			}
 		}
-		return nil
+		at.Dir = filepath.Join(to, rel)
+		return fail(codeStorage, train.Publish(at, to)) // what lay beside the checkpoints may be damaged, or another's
 	})
 	if err != nil {
 		return "", err
@@ -575,31 +644,23 @@ func (s *Session) importRun(dir, name string) (string, error) {
 		return "", err
 	}
 	k.Step, k.Changes = at.Step, back(old.Changes, at.Step)
-	if past.Last.Step > 0 {
-		loss, err := smoothed(s.runDir(id))
-		if err != nil {
-			return "", fail(codeStorage, err)
-		}
-		k.Loss = loss.value()
-	}
-	if past.Eval != nil {
-		k.ValLoss = &past.Eval.Loss
+	if err := k.measure(s.runDir(id), past); err != nil {
+		return "", fail(codeStorage, err)
 	}
 	return id, fail(codeStorage, k.write(s.runDir(id)))
 }
 
 // importWeights begins a run with the weights of another program.
 func (s *Session) importWeights(dir, name string) (string, error) {
-	from, err := model.OpenCheckpoint(dir)
+	from, err := s.openWeights(dir)
 	if err != nil {
-		return "", fail(codeData, err)
+		return "", err
 	}
+	defer from.Close()
 	c := defaults()
 	c.Model = from.Params.Config
-	n := from.Params.Count()
-	from.Close()
 	if err := c.Validate(); err != nil {
 		return "", fail(codeData, err)
 	}
-	return s.create(name, c, n, func(to string) error { return copyWeights(dir, filepath.Join(to, initialDir)) })
+	return s.create(name, c, from.Params.Count(), func(to string) error { return writeWeights(from, filepath.Join(to, initialDir)) })
 }
