@@ -59,11 +59,12 @@ var schema = sync.OnceValues(func() (*jsonschema.Schema, error) {
 	return jsonschema.NewCompiler().Compile("../../wasm/messages.schema.json")
 })
 
-// record keeps what crosses between the page and its worker in globalThis.crossed, the newest 5,000.
+// record keeps what crosses between the page and its worker in globalThis.crossed, the newest 5,000. For infinities, which a
+// column may have and JSON has no word for, there are the largest numbers.
 const record = `{
   const Real = globalThis.Worker;
   globalThis.crossed = [];
-  const keep = (m) => { crossed.push(JSON.parse(JSON.stringify(m, (k, v) => ArrayBuffer.isView(v) ? Array.from(v) : v))); if (crossed.length > 5000) crossed.shift(); };
+  const keep = (m) => { crossed.push(JSON.parse(JSON.stringify(m, (k, v) => ArrayBuffer.isView(v) ? Array.from(v, (x) => Math.abs(x) === Infinity ? Math.sign(x) * Number.MAX_VALUE : x) : v))); if (crossed.length > 5000) crossed.shift(); };
   globalThis.Worker = class extends Real {
     constructor(...a) {
       super(...a);
