@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"innerloop/bench"
 	"innerloop/gpu"
@@ -137,14 +136,15 @@ func check(t *testing.T, r *bench.Report) {
 	}
 }
 
-// A suite ends with its context, and measures nothing more.
+// A suite ends with its context, which ends once the device is open, and measures nothing more.
 func TestCancelled(t *testing.T) {
 	for _, suite := range bench.Suites {
 		ctx, cancel := context.WithCancel(context.Background())
 		o := tiny()
 		o.Seconds = 3600
-		time.AfterFunc(50*time.Millisecond, cancel)
-		if _, err := bench.Run(ctx, suite, opener(gputest.Executors(t)[0].Executor, true), o); !errors.Is(err, context.Canceled) {
+		open := opener(gputest.Executors(t)[0].Executor, true)
+		cancelled := func() (prog.Executor, error) { cancel(); return open() }
+		if _, err := bench.Run(ctx, suite, cancelled, o); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %v, want %v", suite, err, context.Canceled)
 		}
 		cancel()
