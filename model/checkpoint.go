@@ -173,6 +173,9 @@ func OpenCheckpoint(dir string) (*Checkpoint, error) {
 	}
 	if err := w.checkFor(p); err != nil {
 		w.Close()
+		if changed := w.edited(dir, config); changed != "" { // then that is why they do not fit
+			return nil, fmt.Errorf("model: %s: %w", changed, err)
+		}
 		return nil, err
 	}
 	return &Checkpoint{p, w.notes(dir, config), w}, nil

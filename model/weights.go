@@ -266,13 +266,9 @@ func (w *Weights) Close() {
 // notes are what a person should know who reads these weights together with the config.json that is given.
 func (w *Weights) notes(dir string, config []byte) (notes []string) {
 	var unchecked []string
-	changed := ""
 	for i, f := range w.files {
 		if !f.Checked() {
 			unchecked = append(unchecked, w.paths[i])
-		}
-		if was, ok := f.Metadata()[configMeta]; ok && was != string(config) {
-			changed = was
 		}
 	}
 	if n := len(unchecked); n > 0 {
@@ -285,10 +281,21 @@ func (w *Weights) notes(dir string, config []byte) (notes []string) {
 	if w.wrapper != "" {
 		notes = append(notes, fmt.Sprintf("%s: its tensors' names have %q in them, which PyTorch adds to a wrapped model: read without it", w.path, w.wrapper))
 	}
-	if changed != "" {
-		notes = append(notes, fmt.Sprintf("%s was changed since the weights were written: %s", filepath.Join(dir, ConfigFile), configDifference([]byte(changed), config)))
+	if changed := w.edited(dir, config); changed != "" {
+		notes = append(notes, changed)
 	}
 	return notes
+}
+
+// edited says in what the config.json that is given is not the one that the weights were written with; empty: it is, or
+// they do not tell.
+func (w *Weights) edited(dir string, config []byte) string {
+	for _, f := range w.files {
+		if was, ok := f.Metadata()[configMeta]; ok && was != string(config) {
+			return fmt.Sprintf("%s was changed since the weights were written: %s", filepath.Join(dir, ConfigFile), configDifference([]byte(was), config))
+		}
+	}
+	return ""
 }
 
 // checkFor reports the first thing that keeps w from being the parameters of p: all of them in their shapes and of a

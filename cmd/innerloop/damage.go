@@ -24,10 +24,14 @@ func (a *app) openCheckpoint(dir string) (*model.Checkpoint, error) {
 	if err != nil {
 		return nil, checkpointError(dir, err)
 	}
-	for _, n := range notes {
-		a.note("%s", n)
-	}
+	a.notes(notes)
 	return c, nil
+}
+
+func (a *app) notes(lines []string) {
+	for _, l := range lines {
+		a.note("%s", l)
+	}
 }
 
 // openModel puts a checkpoint's model on dev.

@@ -88,14 +88,15 @@ func (a *app) convert(name string, f convertFlags) error {
 		return err
 	}
 	defer to.close()
-	c, err := a.openCheckpoint(f.model)
+	c, notes, err := train.OpenModel(f.model)
 	if err != nil {
-		return err
+		return checkpointError(f.model, err)
 	}
 	defer c.Close()
 	if err := c.Check(d); err != nil {
 		return fail(exitData, err)
 	}
+	a.notes(notes)
 	gone, err := to.write(c, d)
 	if err != nil {
 		return err

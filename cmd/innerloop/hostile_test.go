@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -137,24 +138,35 @@ func shard(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: shard DIR")
 	}
-	dir := ts.MkAbs(args[0])
+	ts.Check(intoShards(ts.MkAbs(args[0])))
+}
+
+// intoShards cuts the weights in dir into two shards and an index.
+func intoShards(dir string) error {
 	whole := filepath.Join(dir, model.WeightsFile)
 	f, err := safetensors.Open(whole)
-	ts.Check(err)
+	if err != nil {
+		return err
+	}
 	defer f.Close()
 	index := map[string]string{}
 	parts := make([][]safetensors.Tensor, 2)
 	for i, n := range f.Names() {
 		t, err := f.Tensor(n)
-		ts.Check(err)
+		if err != nil {
+			return err
+		}
 		index[n] = fmt.Sprintf("model-%05d-of-00002.safetensors", i%2+1)
 		parts[i%2] = append(parts[i%2], t)
 	}
 	for i, p := range parts {
-		ts.Check(safetensors.WriteFile(filepath.Join(dir, fmt.Sprintf("model-%05d-of-00002.safetensors", i+1)), f.Metadata(), p))
+		if err := safetensors.WriteFile(filepath.Join(dir, fmt.Sprintf("model-%05d-of-00002.safetensors", i+1)), f.Metadata(), p); err != nil {
+			return err
+		}
 	}
 	b, err := json.Marshal(map[string]any{"weight_map": index})
-	ts.Check(err)
-	ts.Check(os.WriteFile(filepath.Join(dir, model.IndexFile), b, 0o644))
-	ts.Check(os.Remove(whole))
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.WriteFile(filepath.Join(dir, model.IndexFile), b, 0o644), os.Remove(whole))
 }

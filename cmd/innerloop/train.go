@@ -357,9 +357,7 @@ func (a *app) trainIn(c *cobra.Command, f trainFlags, cfg train.Config, from *tr
 func (a *app) trainOn(ctx context.Context, f trainFlags, dev *device, run *train.Run, text *data.Corpus, restored bool, out *folder) error {
 	cfg := run.Config
 	trainPart, val := run.Text()
-	for _, lines := range out.broken {
-		a.note("%s", lines)
-	}
+	a.notes(out.broken)
 	started := run.Step()
 	finished := restored && started == cfg.Train.Steps
 	a.checkSeparator(text, cfg.Data.Document)
