@@ -50,6 +50,7 @@ func TestScript(t *testing.T) {
 			"jsonlines": jsonLines,
 			"truncate":  truncate,
 			"patch":     patch,
+			"flip":      flip,
 			"hostile":   hostile,
 			"retype":    retype,
 			"shard":     shard,
@@ -147,6 +148,15 @@ func patch(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	_, err = f.Write(b)
 	ts.Check(errors.Join(err, f.Close()))
+}
+
+// flip FILE N: changes the lowest bit of byte N of the file.
+func flip(ts *testscript.TestScript, _ bool, args []string) {
+	b := []byte(ts.ReadFile(args[0]))
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	b[n] ^= 1
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o644))
 }
 
 // innerloop runs the program in this process and returns what it printed.
