@@ -276,10 +276,10 @@ func (c *Checkpoint) Check(d safetensors.DType) error {
 // bfloat16's are 0x7f7f and half a step on.
 func fits(x float32, d safetensors.DType) bool {
 	a := math.Abs(float64(x))
-	switch {
-	case d == safetensors.F16:
+	switch d {
+	case safetensors.F16:
 		return a < 65520
-	case d == safetensors.BF16:
+	case safetensors.BF16:
 		return a < float64(math.Float32frombits(0x7f7f8000))
 	}
 	return true

@@ -268,7 +268,7 @@ func TestNormLog(t *testing.T) {
 // unknown, unless the largest gain says that there is none.
 func TestOldNormLog(t *testing.T) {
 	dir := t.TempDir()
-	var old string
+	var old strings.Builder
 	for i, rest := range []string{
 		"eps=1e-05 head_dim=16, std < eps in 0.25 of the rows, gain at most 99009.9, |z| at most 3 of 3.87298, not finite 2; worst head: small 0.5, bad 2",
 		"eps=1 head_dim=16, std < eps in 1 of the rows, gain at most 0.833333, |z| at most 3 of 3.87298, not finite 0; worst head: small 1, bad 0, fault near-keys",
@@ -279,11 +279,11 @@ func TestOldNormLog(t *testing.T) {
 			if name == "XK length" || name == "z" {
 				mean = ""
 			}
-			old += fmt.Sprintf("step %d Layer 0: %s: min=1e-07, max=0.4%s\n", i+1, name, mean)
+			fmt.Fprintf(&old, "step %d Layer 0: %s: min=1e-07, max=0.4%s\n", i+1, name, mean)
 		}
-		old += fmt.Sprintf("step %d Layer 0: %s\n", i+1, rest)
+		fmt.Fprintf(&old, "step %d Layer 0: %s\n", i+1, rest)
 	}
-	if err := os.WriteFile(filepath.Join(dir, train.NormsFile), []byte(old), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, train.NormsFile), []byte(old.String()), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	var got []string
