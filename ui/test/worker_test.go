@@ -215,9 +215,9 @@ func TestWorker(t *testing.T) {
 	wanted := object{
 		"storage": object{"kind": "opfs", "problem": ""}, "gpu": "function", "memory": true,
 		"column": []any{true, 1.0, 2.5}, "loading": true,
-		"text":    object{"path": "/texts/hamlet.txt", "kind": "text", "bytes": 19.0},
+		"text":    object{"path": "/texts/hamlet.txt", "kind": "text", "bytes": 19.0, "plain": true},
 		"read":    object{"text": "To be, or not to be"},
-		"binary":  object{"code": "data", "message": "cat.png is no plain text: byte 1 is zero"},
+		"binary":  object{"path": "/texts/cat.png", "kind": "text", "bytes": 3.0, "plain": false},
 		"folder":  object{"files": []any{"run/config.toml=x", "run/model.safetensors=m"}, "name": "mine"},
 		"archive": object{"files": []any{"run/config.json={}", weights}, "name": ""},
 		"hostile": object{"code": "data", "message": "the archive is damaged: its end is missing"},
@@ -320,7 +320,7 @@ func TestWorkerElsewhere(t *testing.T) {
 		`)
 		equal(t, "said", got, []any{
 			object{"kind": "memory", "problem": "Runs are lost when this tab is closed: the browser keeps no files for it (Storage directory access is denied.)."},
-			object{"path": "/texts/a.txt", "kind": "text", "bytes": 3.0}, object{"text": "abc"}, object{"bytes": 3.0, "quota": 0.0}, 0.0,
+			object{"path": "/texts/a.txt", "kind": "text", "bytes": 3.0, "plain": true}, object{"text": "abc"}, object{"bytes": 3.0, "quota": 0.0}, 0.0,
 		})
 	})
 	t.Run("storage is full", func(t *testing.T) {
