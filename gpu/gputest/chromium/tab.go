@@ -184,8 +184,14 @@ func JS[T any](x *Tab, expression string) T {
 }
 
 // Patience is how long what waits for the browser waits: other work may keep all processors busy for long, so it only
-// ends what hangs. How fast something is, the tests of make timing ask.
-const Patience = 15 * time.Minute
+// ends what hangs. How fast something is, the tests of make timing ask. INNERLOOP_PATIENCE, as 90s, is for who looks at a
+// test that fails.
+var Patience = func() time.Duration {
+	if d, err := time.ParseDuration(os.Getenv("INNERLOOP_PATIENCE")); err == nil {
+		return d
+	}
+	return 15 * time.Minute
+}()
 
 // hang ends a browser that hangs, before go test itself gives up.
 const hang = 100 * time.Minute
@@ -193,7 +199,7 @@ const hang = 100 * time.Minute
 // Until waits until an expression is true, and fails the test after the longer one of limit and Patience.
 func (x *Tab) Until(limit time.Duration, expression string) {
 	x.t.Helper()
-	limit = max(limit, Patience)
+	limit = Patience
 	begin := time.Now()
 	end := begin.Add(limit)
 	for {
