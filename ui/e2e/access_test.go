@@ -180,6 +180,8 @@ func TestAxe(t *testing.T) {
 	p.phase(30*time.Second, "paused")
 	chromium.JS[any](p.Tab, `void document.querySelector("#f-train-steps").select()`)
 	p.Do(chromedp.SendKeys(chromedp.CSS("#f-train-steps"), strconv.Itoa(p.step()+3)))
+	p.audit("paused, with a setting of the next run")
+	p.Click(`[data-key="train.steps"] .apply`)
 	p.Until(30*time.Second, `!document.querySelector("#status-step").innerText.includes("100,000")`)
 	p.Click("#resume")
 	p.phase(60*time.Second, "finished")

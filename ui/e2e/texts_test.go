@@ -97,9 +97,7 @@ func TestDeleteText(t *testing.T) {
 
 	// A text of an earlier visit is offered, and can go as well.
 	p.Reload()
-	p.phase(3*time.Minute, "paused")
-	p.Click("#stop")
-	p.phase(3*time.Minute, "idle")
+	p.ready()
 	chromium.JS[any](p.Tab, `(() => { const s = document.querySelector("#data-source"); s.value = "file:/texts/one.txt"; s.dispatchEvent(new Event("change", { bubbles: true })); })()`)
 	p.Click("#delete-text")
 	p.says("#text-dialog", "one.txt", "No kept run reads it.")
