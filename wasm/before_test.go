@@ -24,7 +24,7 @@ func TestTextRefusedBefore(t *testing.T) {
 	again := func(more map[string]any) map[string]any { return start(tiny(more), true) }
 	x.refused(codeConfig, "100 bytes split into", "start", again(map[string]any{"data.file": short, "train.seq_len": 64}))
 	x.refused(codeConfig, "every document has one", "start", again(map[string]any{"data.file": letters, "data.document": "a"}))
-	x.refused(codeData, "no such file", "start", again(map[string]any{"data.file": filepath.Join(dir, "none")}))
+	x.refused(codeNeedsText, "none, which is not in this browser", "start", again(map[string]any{"data.file": filepath.Join(dir, "none")}))
 	for _, m := range x.all[from:] {
 		if m.Event == "state" {
 			t.Errorf("the page was told of the state %v", m.Data)

@@ -80,10 +80,8 @@ func (s *Session) load(id string, lo loadOptions) (_ *openRun, err error) {
 	if lo.text != "" {
 		c.Data.File = lo.text
 	}
-	if c.Data.File != "" {
-		if _, err := os.Stat(c.Data.File); errors.Is(err, fs.ErrNotExist) {
-			return nil, &failure{Code: codeNeedsText, Message: "the run reads " + filepath.Base(c.Data.File) + ", which is not in this browser: add the text to go on", Key: "data.file", Checkpoint: -1}
-		}
+	if err := textThere(c.Data); err != nil {
+		return nil, err
 	}
 	reached := lastLogged(o.dir)
 	at, damaged, err := train.Latest(o.dir)
@@ -423,5 +421,16 @@ func (o *openRun) look() (err error) {
 	}
 	o.looked = true
 	o.s.host.Post(event{"inner", innerData{o.id, o.run.Step(), p.one.Layers, p.one.Heads, p.one.MiniBatches, p.one.MiniBatchSize}}, p.sum)
+	return nil
+}
+
+// textThere is an error where the file that a run reads is not in this browser.
+func textThere(d train.Data) error {
+	if d.File == "" {
+		return nil
+	}
+	if _, err := os.Stat(d.File); errors.Is(err, fs.ErrNotExist) {
+		return &failure{Code: codeNeedsText, Message: "the run reads " + filepath.Base(d.File) + ", which is not in this browser: add the text to go on", Key: "data.file", Checkpoint: -1}
+	}
 	return nil
 }

@@ -186,6 +186,9 @@ func (s *Session) start(p startParams) (any, error) {
 		fill = func(dir string) error { return s.copyWeights(from, filepath.Join(dir, initialDir)) }
 	}
 	// A text that will not do is refused while the run before is still open.
+	if err := textThere(c.Data); err != nil {
+		return nil, err
+	}
 	text, err := train.Corpus(c.Data)
 	if err != nil {
 		return nil, fail(codeData, err)

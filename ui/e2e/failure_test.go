@@ -47,11 +47,17 @@ const spoilable = sabotage + `{
 }
 `
 
-// spoil makes the weights no numbers, which ends the run. What it told of them before that is left out of what crossed:
-// there JSON has null for what is no number.
+// spoil makes the weights no numbers, which ends the run.
 func (p *page) spoil() {
 	p.t.Helper()
 	p.sabotage("spoil")
+	p.spoilt()
+}
+
+// spoilt waits for the end of a run whose weights are no numbers. What it told of them before that is left out of what
+// crossed: there JSON has null for what is no number.
+func (p *page) spoilt() {
+	p.t.Helper()
 	p.phase(60*time.Second, "failed")
 	chromium.JS[any](p.Tab, `void crossed.splice(0, crossed.length, ...crossed.filter((m) => m.event !== "inner" || !m.data.drift.includes(null)))`)
 }

@@ -65,15 +65,24 @@ func TestOrigin(t *testing.T) {
 		p.after(60*time.Second, kept+20)
 		p.silent("#failure")
 	})
-	t.Run("a weight", func(t *testing.T) {
-		const name, at = "model.layers.1.mlp.up_proj.weight", 19 // [1,3] of [24,16]
+	t.Run("a weight that comes so", func(t *testing.T) {
+		const name = "model.layers.1.mlp.up_proj.weight"
 		p := part(t, b, "/?debug"+tiny, options{})
 		p.ready()
-		p.Do(chromedp.SetUploadFiles(chromedp.CSS("#upload-files"), damaged(t, name, at), chromedp.NodeReady))
+		p.Do(chromedp.SetUploadFiles(chromedp.CSS("#upload-files"), weights(t, name, 19, float32(math.NaN())), chromedp.NodeReady))
+		p.says("#failure, #notices", name, "not finite")
+		p.phase(60*time.Second, "idle")
+	})
+	t.Run("a weight", func(t *testing.T) {
+		const name = "model.embed_tokens.weight"
+		p := part(t, b, "/?debug"+tiny, options{worker: spoilable})
+		p.ready()
+		p.Do(chromedp.SetUploadFiles(chromedp.CSS("#upload-files"), weights(t, name, 0, 0), chromedp.NodeReady))
 		p.phase(60*time.Second, "paused")
+		p.sabotage("spoil")
 		p.Click("#resume")
-		p.phase(60*time.Second, "failed")
-		p.says("#failure", "A weight was no number from the start", "before the step, parameter "+name+"[1,3] is NaN", "It was so before the run's first step",
+		p.spoilt()
+		p.says("#failure", "A weight was no number from the start", "before the step, parameter "+name+"[0,0] is NaN", "It was so before the run's first step",
 			"Begin with another checkpoint", "Choose another checkpoint", "Start anew with random weights")
 		p.silent("#halve-lr, #go-on")
 		p.shoot("failure")
@@ -81,8 +90,8 @@ func TestOrigin(t *testing.T) {
 			t.Errorf("the learning rate is blamed for a weight that was loaded so: %s", s)
 		}
 		list := p.origin()
-		tells(t, list, "step 1", "place micro-batch 0, layer 1", `operation matmul_nt\(.+\)`,
-			`given `+name+` \[24 16\]: \[1,3\] is NaN, the first of 1 of 384 that are not finite`, `read .*`+name+` .*1 not finite.*`)
+		tells(t, list, "step 1", "place micro-batch 0, outside the layers", `operation [a-z_]+\(.+\)`,
+			`given `+name+` \[256 16\]: \[0,0\] is NaN, the first of 4096 of 4096 that are not finite`, `read .*`+name+` .*4096 not finite.*`)
 		if out, err := exec.Command("git", "describe", "--always", "--tags").Output(); err == nil {
 			p.Click("#failure > details:last-child summary")
 			p.says("#failure pre", `"version": "`+strings.TrimSpace(string(out)))
@@ -96,8 +105,8 @@ func TestOrigin(t *testing.T) {
 	})
 }
 
-// damaged are the files of a model of two layers in which one element of a weight is no number.
-func damaged(t *testing.T, name string, at int) []string {
+// weights are the files of a model of two layers in which one element of a weight has a value.
+func weights(t *testing.T, name string, at int, value float32) []string {
 	t.Helper()
 	c := train.Demo().Model
 	c.HiddenSize, c.IntermediateSize, c.NumHiddenLayers, c.NumAttentionHeads, c.MiniBatchSize = 16, 24, 2, 2, 4
@@ -115,7 +124,7 @@ func damaged(t *testing.T, name string, at int) []string {
 	if err := ex.Read(w, v); err != nil {
 		t.Fatal(err)
 	}
-	v[at] = float32(math.NaN())
+	v[at] = value
 	if err := ex.Write(w, v); err != nil {
 		t.Fatal(err)
 	}
