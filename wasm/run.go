@@ -254,7 +254,7 @@ func (o *openRun) show() error {
 			return err
 		}
 	}
-	if o.sample.Due() || o.ended() {
+	if o.sample.Due() || o.ended() && !o.samples.at(o.run.Step()) {
 		return o.speak()
 	}
 	return nil

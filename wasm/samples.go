@@ -56,6 +56,11 @@ func (s *shownSamples) add(x said) {
 	s.list, s.dirty = append(s.list, x), true
 }
 
+// at says whether there is one of a step: the end of a run, which is shown however it comes, needs no second one.
+func (s *shownSamples) at(step int) bool {
+	return len(s.list) > 0 && s.list[len(s.list)-1].Step == step
+}
+
 // write brings the file up to date.
 func (s *shownSamples) write(dir string) error {
 	if !s.dirty {

@@ -732,6 +732,7 @@ func TestNeedsText(t *testing.T) {
 		return map[string]any{"run": id, "paused": true, "text": text, "otherText": other}
 	}
 	x.refused(codeNeedsText, "book.txt", "open", open("", false))
+	x.refused(codeNeedsText, "book.txt", "start", start(tiny(map[string]any{"data.file": file}), true)) // a link may name it
 	write([]byte(strings.Repeat("Another text. ", 900)))
 	x.refused(codeNeedsText, "not the one", "open", open(file, false))
 	x.ask("open", open(file, true))
