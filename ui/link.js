@@ -3,6 +3,7 @@
 // stranger: each entry is checked by itself, and what does not fit is named and left out.
 
 import { BY_KEY, parse, print } from "./fields.js";
+import { meant } from "./meant.js";
 
 /** @typedef {import("./fields.js").Value} Value */
 /** @typedef {{ key: string, reason: string }} Refusal */
@@ -38,6 +39,10 @@ export function decode(fragment, known) {
     if (refused.length < TOLD) refused.push({ key: clip(key), reason });
     else more++;
   };
+  const unknown = (/** @type {string} */ key) => {
+    const near = refused.length < TOLD ? meant(key, known).join(" or ") : ""; // a link may have very many
+    return near ? `unknown setting: did you mean ${near}?` : "unknown setting";
+  };
   const text = fragment.startsWith("#") ? fragment.slice(1) : fragment;
   for (let at = 0; at < text.length; ) {
     const end = text.indexOf("&", at);
@@ -50,7 +55,7 @@ export function decode(fragment, known) {
     else if (eq < 0) refuse(key, "want setting=value");
     else {
       const field = BY_KEY.get(key);
-      if (!field || !known(key)) refuse(key, "unknown setting");
+      if (!field || !known(key)) refuse(key, unknown(key));
       else if (values.has(key)) refuse(key, "named twice: the first counts");
       else {
         const { value, error } = entry(field, part.slice(eq + 1));

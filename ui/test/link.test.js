@@ -38,6 +38,16 @@ test("keys that the trainer has not are unknown", () => {
   assert.deepEqual(decode("#data.task=recall", all).refused, []);
 });
 
+test("a mistyped key is answered with the one that was meant", () => {
+  const said = (/** @type {string} */ key, known = all) => decode(`#${key}=1`, known).refused[0].reason;
+  for (const [key, want] of Object.entries({
+    "train.lrr": "train.lr", "trian.lr": "train.lr", "lr": "train.lr", "model.lr": "train.lr", "Train.LR": "train.lr", "learning_rate": "train.lr", "hidden_size": "model.hidden_size", "model.hiden_size": "model.hidden_size",
+    "modle.hidden-szie": "model.hidden_size", "train.batchsize": "train.batch_size", "heads": "model.num_attention_heads", "data.file_": "data.file", "train.stpes": "train.steps",
+  })) assert.equal(said(key), `unknown setting: did you mean ${want}?`, key);
+  for (const key of ["a", "", "nothing", "train.", ".", "__proto__", "model.constructor", "train.x".repeat(2000)]) assert.equal(said(key), "unknown setting", key);
+  assert.equal(said("train.lrr", (k) => k !== "train.lr"), "unknown setting"); // what the trainer has not is not offered
+});
+
 test("a megabyte is read, and what is short in it applies", () => {
   const long = decode(`#train.lr=0.01&data.document=${"x".repeat(1 << 20)}`, all);
   assert.deepEqual(Object.fromEntries(long.values), { "train.lr": 0.01 });
