@@ -34,7 +34,7 @@ import { otherVersion, whyMissing } from "./outdated.js";
  * done: the title of what would have gone wrong and did not.
  * @typedef {"texts" | "done" | "change" | "settings" | "described" | "runs" | "run" | "track" | "device" | "ready" | "notice"} Topic
  *
- * @typedef {{ id: string, tone: "info" | "warn" | "error", title: string, text: string, actions?: { label: string, act: () => void }[], list?: string[] }} Notice
+ * @typedef {{ id: string, tone: "info" | "warn" | "error", title: string, text: string, actions?: { label: string, act: () => void, when?: () => boolean }[], list?: string[] }} Notice
  */
 
 /** The states in which a run is open. */
@@ -303,7 +303,7 @@ export class App {
     this.settings.replace(values);
     if (refused.length > 0) {
       this.notify({
-        id: "link", tone: "warn", title: values.size > 0 ? "Part of the link was left out" : "Nothing in the link could be used",
+        id: "link", tone: "warn", title: values.size > 0 ? "Part of the link was left out." : "Nothing in the link could be used.",
         text: values.size > 0 ? `${values.size === 1 ? "One setting applies" : `${values.size} settings apply`}; these do not:` : "These are not settings of a run:",
         list: [...refused.map((r) => `${r.key}: ${r.reason}`), ...(more > 0 ? [`and ${more} more`] : [])],
       });
@@ -401,7 +401,7 @@ export class App {
       const f = failure(e);
       if (f.code === "cancelled") return false;
       if (quiet && f.code !== "needs-text") {
-        this.notify({ id: "reopen", tone: "warn", title: "The last run did not open", text: f.message, actions: [{ label: "Try again", act: () => void this.open(id) }] });
+        this.notify({ id: "reopen", tone: "warn", title: "The last run did not open.", text: f.message, actions: [{ label: "Try again", act: () => void this.open(id) }] });
       } else this.#show({ failure: f, title: OPENING, run: id, text });
       return false;
     } finally {

@@ -41,7 +41,7 @@ export function marks(changes) {
 }
 
 /** summary says all changes in a line. @param {Change[]} changes */
-export const summary = (changes) => marks(changes).map((m) => `from step ${count(m.step)} on ${m.text}`).join("; ");
+export const summary = (changes) => marks(changes).map((m) => `${m.text} from step ${count(m.step)} on`).join("; ");
 
 /**
  * waits says whether a setting is another than what a run has, and had at its beginning: it acts on the next start.

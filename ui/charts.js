@@ -103,14 +103,14 @@ export function createCharts(root) {
     }),
     speed: new Figure(group, theme, {
       key: "tokens-per-second", title: "Speed", unit: "tokens/s", empty: "How fast it reads.", sketch: "M2 14H98", small: true, axes: { x: "step", zero: true, gutter: 40 }, file: file("tokens-per-second"), of: name,
-      now: number(speed.raw, digits), ...simple("Tokens a second", "Tokens/s", "tokens_per_second", (l) => l.history.tokensPerSecond, digits),
+      now: number(speed.mean, digits), ...simple("Tokens a second", "Tokens/s", "tokens_per_second", (l) => l.history.tokensPerSecond, digits),
     }),
     norm: new Figure(group, theme, {
       key: "grad-norm", title: "Gradient norm", unit: "", empty: "Before clipping.", sketch: "M2 6C8 24 30 27 98 29", small: true, axes: { x: "step", log: true, gutter: 40 }, file: file("gradient-norm"), of: name,
       now: number(norm.raw, digits), ...simple("Gradient norm", "Gradient norm", "gradient_norm", (l) => l.history.gradNorm, digits),
     }),
     lr: new Figure(group, theme, {
-      key: "learning-rate", title: "Learning rate", unit: "", empty: "Warm-up, then decay.", sketch: "M2 36L18 6C50 6 60 30 98 32", small: true, axes: { x: "step", zero: true, gutter: 40 }, file: file("learning-rate"), of: name,
+      key: "learning-rate", title: "Learning rate", unit: "", empty: "Warm-up, then decay.", sketch: "M2 36L18 6C50 6 60 30 98 32", small: true, axes: { x: "step", zero: true, gutter: 46 }, file: file("learning-rate"), of: name,
       now: number(lr, rate), ...simple("Learning rate", "Learning rate", "learning_rate", (l) => l.history.lr, rate),
     }),
   };

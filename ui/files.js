@@ -47,7 +47,7 @@ export function createFiles(app) {
   /** @param {File[]} files */
   const take = async (files) => {
     const what = classify(files.map((f) => ({ name: path(f), size: f.size })));
-    if (what.kind === "neither") app.notify({ id: "files", tone: "error", title: "This is of no use here", text: what.message });
+    if (what.kind === "neither") app.notify({ id: "files", tone: "error", title: "This is of no use here.", text: what.message });
     else if (what.kind === "checkpoint") await app.import(files, what.name);
     else if (app.trouble?.failure.code === "needs-text") await app.answerText(files[0], what.name);
     else await app.takeText(files[0], what.name);
@@ -85,7 +85,7 @@ export function createFiles(app) {
     veil.hidden = true;
     if (!e.dataTransfer || !over(e)) return;
     e.preventDefault();
-    void dropped(e.dataTransfer).then(take, (err) => app.notify({ id: "files", tone: "error", title: "The files could not be read", text: String(err?.message ?? err) }));
+    void dropped(e.dataTransfer).then(take, (err) => app.notify({ id: "files", tone: "error", title: "The files could not be read.", text: String(err?.message ?? err) }));
   });
 }
 

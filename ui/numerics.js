@@ -142,7 +142,7 @@ export function createNumerics(app, root) {
       const past = await app.norms(run);
       if (early === mine && past.step.length > 0) history.load(past);
     } catch (e) {
-      app.notify({ id: "norms", tone: "warn", title: "The history of the normalisers could not be read", text: String(/** @type {any} */ (e)?.message ?? e) });
+      app.notify({ id: "norms", tone: "warn", title: "The history of the normalisers could not be read.", text: String(/** @type {any} */ (e)?.message ?? e) });
     }
     if (early !== mine) return; // another run is shown by now
     for (const x of mine) history.add(x.d, x.fault);
@@ -262,7 +262,7 @@ function createHistory(history, name) {
       group.marks = history.marks.map((m) => m.step);
       const listed = history.marks.slice(-LISTED);
       const before = history.marks.length - listed.length;
-      put(marks, ...(listed.length === 0 ? [] : ["Marked: ", before > 0 ? `${before} earlier; ` : "", ...listed.map((m, k) => h("span", { class: "mark" }, h("b", {}, String(before + k + 1)), ` ${m.label}, step ${count(m.step)}`))]));
+      put(marks, ...(listed.length === 0 ? [] : ["Marked: ", before > 0 ? `${before} earlier; ` : "", ...listed.map((m, k) => h("span", { class: "mark" }, h("b", {}, String(before + k + 1)), ` ${m.label}, seen from step ${count(m.step)} on`))]));
       legendOf();
       group.redraw();
     },

@@ -52,8 +52,10 @@ export function startPage(client, assets) {
 
   app.on("run", ({ truncate, metrics }) => {
     if (truncate >= 0) charts.truncate(truncate);
-    else if (!app.run) charts.clear();
-    else {
+    else if (!app.run) {
+      charts.clear();
+      inner.clear();
+    } else {
       charts.load({ id: app.run.id, name: app.run.name }, metrics ?? { run: app.run.id, ...NONE });
       if (!metrics) inner.clear();
     }

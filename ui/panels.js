@@ -164,16 +164,25 @@ const MOST = 4;
 /** @param {App} app */
 export function createNotices(app) {
   const box = $("notices");
+  /** Buttons that are of use at times only. @type {WeakMap<Element, () => boolean>} */
+  const offers = new WeakMap();
+  app.on("settings", () => {
+    for (const b of box.querySelectorAll("button")) b.hidden = offers.get(b)?.() === false;
+  });
   app.on("notice", (/** @type {Notice} */ n) => {
     const node = h(
       "div",
       { class: `notice ${n.tone}`, role: n.tone === "error" ? "alert" : "status", "data-notice": n.id },
       icon(n.tone === "info" ? "info" : "bad"),
       h("div", {}, h("b", {}, n.title), " ", n.text, n.list && n.list.length > 0 ? h("ul", {}, ...n.list.map((t) => h("li", {}, t))) : null),
-      ...(n.actions ?? []).map((a) => h("button", { type: "button", class: "small", onclick: () => {
-        close();
-        a.act();
-      } }, a.label)),
+      ...(n.actions ?? []).map((a) => {
+        const b = h("button", { type: "button", class: "small", hidden: a.when?.() === false, onclick: () => {
+          close();
+          a.act();
+        } }, a.label);
+        if (a.when) offers.set(b, a.when);
+        return b;
+      }),
       h("button", { type: "button", class: "quiet close", "aria-label": "Close", onclick: () => close() }, icon("close")),
     );
     const close = () => {
@@ -233,6 +242,6 @@ function missing(app, d) {
   }[d.problem];
   app.notify({
     id: "no-gpu", tone: "warn", title: "No GPU: it trains in pure Go, slowly.", text: d.problem === "software" ? (why ?? "") : `${why} ${BROWSERS.get(mine) ?? ""}`, list: mine || d.problem === "software" ? [] : others,
-    actions: [{ label: "Use the tiny model", act: () => app.settings.preset("tiny") }],
+    actions: [{ label: "Use the tiny model", act: () => app.settings.preset("tiny"), when: () => app.settings.current() !== "tiny" }],
   });
 }

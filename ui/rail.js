@@ -86,7 +86,7 @@ export function createRail(app) {
     }
     document.body.toggleAttribute("data-open", run !== null);
     $("pending").hidden = waiting === 0;
-    if (waiting > 0) put($("pending"), `${waiting === 1 ? "A change acts" : `${waiting} changes act`} on the next Start. `, h("button", { type: "button", class: "link", onclick: () => void app.start() }, "Restart with them"));
+    if (waiting > 0) put($("pending"), `${waiting === 1 ? "A change acts" : `${waiting} changes act`} on the next Start. `, h("button", { type: "button", class: "link", onclick: () => void app.start() }, waiting === 1 ? "Restart with it" : "Restart with them"));
   };
 
   const described = () => {
@@ -99,7 +99,12 @@ export function createRail(app) {
     put($("size-problem"), p === null || atField ? "" : p.message);
     if (atField) $("size-problem").hidden = true;
     $("size").classList.toggle("void", d === null || d.problem !== null);
-    if (!d || d.problem) return;
+    if (!d || d.problem) {
+      for (const id of ["size-parameters", "size-memory", "size-step", "size-run"]) put($(id), "–");
+      $("size-step").title = $("size-run").title = "";
+      put($("settings-short"), d ? "A setting does not fit" : "");
+      return;
+    }
     put($("size-parameters"), ...parameters(d.parameters).split(" ").map(unit));
     put($("size-memory"), ...bytes(d.bytes).split(" ").map(unit));
     for (const [id, span] of /** @type {const} */ ([["size-step", d.step], ["size-run", d.run]])) {

@@ -97,7 +97,7 @@ export function createRuns(app, charts) {
       put(apart, ...(diff.length === 0 ? [app.run ? "The same settings as the open run." : `${sourceName(app, (k) => run.config[k])}.`] : diff.slice(0, FEW).flatMap((d, i) => [i > 0 ? " · " : "", h("span", { title: `${d.key}: ${show(d.a)}, here ${show(d.b)}` }, `${BY_KEY.get(d.key)?.label ?? d.key} `, h("b", {}, show(d.a)))])), diff.length > FEW ? ` · ${diff.length - FEW} more` : "");
       const changes = going && app.run ? app.run.changes : run.changes;
       changed.hidden = changes.length === 0;
-      put(changed, changes.length === 0 ? "" : `Changed ${summary(changes)}.`);
+      put(changed, changes.length === 0 ? "" : `Changed: ${summary(changes)}.`);
       wrong.hidden = run.problem === "";
       put(wrong, run.problem);
       open.hidden = going;
@@ -143,7 +143,7 @@ export function createRuns(app, charts) {
 /** ask deletes a run if the person means it. @param {App} app @param {Run} run */
 function ask(app, run) {
   const dialog = /** @type {HTMLDialogElement} */ ($("delete-dialog"));
-  put($("delete-text"), h("b", {}, run.name), `, ${count(run.step)} steps, ${bytes(run.bytes)}: its curves and checkpoints go for ever.${app.run?.id === run.id && app.isOpen ? " It is open now." : ""}`);
+  put($("delete-more"), h("b", {}, run.name), `, ${count(run.step)} steps, ${bytes(run.bytes)}: its curves and checkpoints go for ever.${app.run?.id === run.id && app.isOpen ? " It is open now." : ""}`);
   dialog.returnValue = "no";
   dialog.addEventListener("close", () => {
     if (dialog.returnValue === "yes") void app.delete(run.id).then(() => $("tab-runs").focus());

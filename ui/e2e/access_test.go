@@ -69,6 +69,9 @@ func (p *page) audit(where string) {
 	if !chromium.JS[bool](p.Tab, `"axe" in globalThis`) {
 		chromium.JS[any](p.Tab, axe(p.t)+"; void 0")
 	}
+	if twice := chromium.JS[[]string](p.Tab, `[...document.querySelectorAll("[id]")].map((e) => e.id).filter((id, i, all) => all.indexOf(id) !== i)`); len(twice) > 0 {
+		p.t.Errorf("%s: two elements have the id %q", where, twice) // what is meant for one is put into the other
+	}
 	for _, theme := range []string{"light", "dark"} {
 		p.scheme(theme)
 		var r struct {
@@ -408,7 +411,7 @@ func TestKeyboard(t *testing.T) {
 	p.walk("paused, with runs")
 	p.tabTo("#runs .bin")
 	p.keys(kb.Enter)
-	p.says("#delete-dialog", "Delete this run?")
+	p.says("#delete-dialog", "Delete this run?", "its curves and checkpoints go for ever")
 	if got := p.focused(); got != "delete-no" {
 		t.Errorf("the question whether to delete gives the focus to %s", got)
 	}

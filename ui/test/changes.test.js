@@ -20,7 +20,7 @@ test("changes after one step are one mark, at the first step that is different",
   assert.deepEqual(marks(run.changes), [
     { step: 41, text: "Learning rate 0.003 → 0.01, Largest gradient 2 → 1" }, { step: 91, text: "Learning rate 0.01 → 0.02" }, { step: 301, text: "Steps 300 → 600" },
   ]);
-  assert.match(summary(run.changes), /^from step 41 on Learning rate .*; from step 91 on .*; from step 301 on Steps 300 → 600$/);
+  assert.match(summary(run.changes), /^Learning rate .* from step 41 on; .* from step 91 on; Steps 300 → 600 from step 301 on$/);
 });
 
 test("a setting waits for the next start unless the run has it or began with it", () => {
