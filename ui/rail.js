@@ -34,7 +34,10 @@ export function createRail(app) {
   const summaries = new Map();
 
   const build = () => {
-    put($("presets"), ...PRESETS.map((p) => h("button", { type: "button", class: "preset", "data-preset": p.id, "aria-pressed": "false", title: p.help, disabled: !app.hello, onclick: () => app.settings.preset(p.id, app.hello?.device.software) }, h("b", {}, p.title), h("span", {}, p.note))));
+    put($("presets"), ...PRESETS.map((p) => h("button", { type: "button", class: "preset", "data-preset": p.id, "aria-pressed": "false", title: p.help, disabled: !app.hello, onclick: () => {
+      app.settings.preset(p.id, app.hello?.device.software);
+      refresh();
+    } }, h("b", {}, p.title), h("span", {}, p.note))));
     const row = (/** @type {string} */ key, atOnce = false) => {
       const field = BY_KEY.get(key);
       if (!field || !app.settings.has(key)) return null;
@@ -71,7 +74,7 @@ export function createRail(app) {
     short("inner-loop", `${get("model.ttt_layer_type") === "mlp" ? "MLP" : "linear"} · K ${show(get("model.mini_batch_size"))}`);
     short("optimiser", `lr ${show(get("train.lr"))}`);
     short("run", `${count(Number(get("train.steps")))} × ${show(get("train.batch_size"))} × ${show(get("train.seq_len"))}`);
-    button("reset-all").disabled = Object.keys(app.settings.overrides()).length === 0;
+    button("reset-all").disabled = Object.keys(app.settings.overrides()).length === 0 && !firstInvalid();
     pending();
   };
 
@@ -134,7 +137,10 @@ export function createRail(app) {
     described();
   });
   $("fields").addEventListener("submit", (e) => e.preventDefault());
-  $("reset-all").addEventListener("click", () => app.settings.replace([]));
+  $("reset-all").addEventListener("click", () => {
+    app.settings.replace([]);
+    refresh();
+  });
   $("copy-link").addEventListener("click", () => void copyLink(app));
 
   // On a phone the settings are one line until they are wanted.
@@ -196,6 +202,7 @@ function createRow(app, field, atOnce) {
   let invalid = ""; // what is wrong with what stands in the control; the setting is then as it was
   /** The setting while something invalid stands in the control. @type {Value | undefined} */
   let still;
+  let typed = 0; // as many replacements of all settings there had been then
 
   const set = (/** @type {unknown} */ v) => (atOnce ? app.change(key, v) : app.settings.set(key, v));
   /** The setting when the person came to the control: on the way to 99 there is a 9. @type {Value | undefined} */
@@ -204,9 +211,11 @@ function createRow(app, field, atOnce) {
   const refuse = (/** @type {string} */ why) => {
     invalid = why;
     still = before ?? get();
+    typed = app.settings.replaced;
     set(still);
     told();
     row.refresh();
+    button("reset-all").disabled = false;
   };
   const settle = (/** @type {unknown} */ v) => {
     const why = set(v);
@@ -309,7 +318,7 @@ function createRow(app, field, atOnce) {
     }
     // What does not fit stays to be seen, and mended, unless the setting has since come from elsewhere.
     if (invalid !== "") {
-      if (same(still, v)) return;
+      if (same(still, v) && typed === app.settings.replaced) return;
       invalid = "";
       told();
     }

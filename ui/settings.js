@@ -19,6 +19,8 @@ export class Settings {
   /** @type {Map<string, Value>} */ #own = new Map();
   /** Defaults that follow from what is set, as the trainer has them. @type {Map<string, Value>} */ #followed = new Map();
   /** @type {Set<(keys: string[]) => void>} */ #listeners = new Set();
+  /** How often all of them came from elsewhere at once: what was typed before counts no more. */
+  replaced = 0;
 
   /** @param {Config} defaults the trainer's, with every key */
   constructor(defaults) {
@@ -98,6 +100,7 @@ export class Settings {
    * @param {Iterable<[string, unknown]>} entries
    */
   replace(entries) {
+    this.replaced++;
     const before = new Map(this.#own);
     this.#own.clear();
     this.#followed.clear();

@@ -89,6 +89,15 @@ func TestInvalid(t *testing.T) {
 	if got := p.problems(); len(got) != 0 {
 		t.Errorf("after a preset these fields say something: %v", got)
 	}
+
+	// Nor where the setting itself is what it was.
+	for _, button := range []string{`[data-preset="tiny"]`, "#reset-all"} {
+		p.fill("data.val_fraction", "2")
+		p.Until(3*time.Minute, `document.querySelector('[data-key="data.val_fraction"] .problem').textContent.includes("until then it is 0.02")`)
+		p.Click(button)
+		p.Until(3*time.Minute, `document.querySelector('[data-value="data.val_fraction"]').value === "0.02"`)
+		stands("data.val_fraction", "0.02", "")
+	}
 }
 
 // The sliders of eps and of the learning rate take every key that sliders take, and say their value.

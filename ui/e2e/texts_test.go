@@ -98,6 +98,7 @@ func TestDeleteText(t *testing.T) {
 	// A text of an earlier visit is offered, and can go as well.
 	p.Reload()
 	p.ready()
+	p.Until(3*time.Minute, `document.querySelector('#data-source option[value="file:/texts/one.txt"]')`) // they are listed when Start is there already
 	chromium.JS[any](p.Tab, `(() => { const s = document.querySelector("#data-source"); s.value = "file:/texts/one.txt"; s.dispatchEvent(new Event("change", { bubbles: true })); })()`)
 	p.Click("#delete-text")
 	p.says("#text-dialog", "one.txt", "No kept run reads it.")
