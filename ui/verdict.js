@@ -151,6 +151,9 @@ function deviation(x, from, to, m) {
 /** The loss of one who knows nothing of bytes, in nats: the logarithm of 256. */
 export const BLIND = Math.log(256);
 
+/** Losses of which a window is long enough to tell a pause from chance. */
+const ENOUGH = 50;
+
 /**
  * judge is a tone (good, flat, bad, or none while it is too early), the word for it, and what it rests on.
  * @param {Track} track
@@ -169,10 +172,11 @@ export function judge(track, steps) {
   let best = Infinity;
   for (let i = n; i - w >= 0; i -= w) best = Math.min(best, mean(x, i - w, i));
   if (track.step >= 30 && now > BLIND + 0.2) return { tone: "bad", word: "Not learning", why: "It guesses worse than at random. Try a lower learning rate." };
-  if (now - best > Math.max(0.3, 3 * noise)) return { tone: "bad", word: "Loss is rising", why: "It was lower before. Try a lower learning rate." };
+  if (now - best > Math.max(n < ENOUGH ? 1 : 0.3, 3 * noise)) return { tone: "bad", word: "Loss is rising", why: "It was lower before. Try a lower learning rate." };
   const heart = byHeart(track);
   if (heart) return { tone: "flat", word: "Learning by heart", why: `${heart} More text or more weight decay helps.` };
   if (before - now > noise) return { tone: "good", word: "Going well", why: "" };
+  if (n < ENOUGH) return { tone: "none", word: "Just begun", why: "It is too early to say how it goes." };
   if (now - before > 3 * noise + 0.05) return { tone: "flat", word: "Wavering", why: "The loss went up a little." };
   if (track.step > 0.7 * steps) return { tone: "good", word: "Levelling off", why: "Near its end a run gains little." };
   return { tone: "flat", word: "Levelling off", why: "The loss hardly falls any more." };
