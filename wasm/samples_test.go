@@ -10,7 +10,7 @@ func TestLastSampleOnce(t *testing.T) {
 	from := x.count()
 	x.ask("start", start(tiny(map[string]any{"sample.prompts": []any{"Once", "Then"}}), false))
 	x.state(from, stateFinished)
-	last := int(x.s.open.run.Config.Train.Steps)
+	last := x.s.open.run.Config.Train.Steps
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	n := 0
