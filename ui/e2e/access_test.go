@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
@@ -40,7 +39,7 @@ func (p *page) scheme(name string) {
 	}}); err != nil {
 		p.t.Fatal(err)
 	}
-	p.Until(10*time.Second, fmt.Sprintf(`matchMedia("(prefers-color-scheme: %s)").matches`, name))
+	p.Until(fmt.Sprintf(`matchMedia("(prefers-color-scheme: %s)").matches`, name))
 }
 
 // size emulates a window; a phone where it is narrow.
@@ -51,7 +50,7 @@ func (p *page) size(width, height int64) {
 	}); err != nil {
 		p.t.Fatal(err)
 	}
-	p.Until(10*time.Second, fmt.Sprintf(`innerWidth === %d`, width))
+	p.Until(fmt.Sprintf(`innerWidth === %d`, width))
 }
 
 // finding is a rule of axe's that the page breaks.
@@ -144,13 +143,13 @@ func TestAxe(t *testing.T) {
 
 	p.Click("#start")
 	p.saves()
-	p.Until(60*time.Second, `document.querySelector("#samples article") && !document.querySelector("[data-chart=inner-loop]").classList.contains("chart-is-empty")`)
+	p.Until(`document.querySelector("#samples article") && !document.querySelector("[data-chart=inner-loop]").classList.contains("chart-is-empty")`)
 	p.audit("running")
 	p.Click("#pause")
-	p.phase(30*time.Second, "paused")
+	p.phase("paused")
 	p.Do(chromedp.SendKeys(chromedp.CSS("#prompt"), "Once"))
 	p.Click("#continue")
-	p.Until(60*time.Second, `document.querySelector("#continue-stop").hidden && document.querySelectorAll("#output .tok").length > 5`)
+	p.Until(`document.querySelector("#continue-stop").hidden && document.querySelectorAll("#output .tok").length > 5`)
 	p.Do(chromedp.Focus(chromedp.CSS("#output")), chromedp.KeyEvent(kb.ArrowRight))
 	p.says("#token-tip", "%")
 	p.audit("paused, with a text")
@@ -170,7 +169,7 @@ func TestAxe(t *testing.T) {
 	p.size(1280, 800)
 
 	p.Click("#resume")
-	p.after(60*time.Second, p.step()+2)
+	p.after(p.step() + 2)
 	p.spoil()
 	p.Click("#failure summary")
 	p.audit("failed")
@@ -178,20 +177,20 @@ func TestAxe(t *testing.T) {
 	p.audit("failed, on a phone")
 	p.size(1280, 800)
 	p.Click("#go-on")
-	p.after(60*time.Second, p.step()+1)
+	p.after(p.step() + 1)
 	p.Click("#pause")
-	p.phase(30*time.Second, "paused")
+	p.phase("paused")
 	chromium.JS[any](p.Tab, `void document.querySelector("#f-train-steps").select()`)
 	p.Do(chromedp.SendKeys(chromedp.CSS("#f-train-steps"), strconv.Itoa(p.step()+3)))
 	p.audit("paused, with a setting of the next run")
 	p.Click(`[data-key="train.steps"] .apply`)
-	p.Until(30*time.Second, `!document.querySelector("#status-step").innerText.includes("100,000")`)
+	p.Until(`!document.querySelector("#status-step").innerText.includes("100,000")`)
 	p.Click("#resume")
-	p.phase(60*time.Second, "finished")
+	p.phase("finished")
 	p.audit("finished")
 	p.sabotage("break")
 	p.Click("#tab-runs") // whatever it asks
-	p.phase(60*time.Second, "broken")
+	p.phase("broken")
 	p.audit("broken")
 	p.logged("the roof is on fire")
 }
@@ -356,28 +355,28 @@ func TestKeyboard(t *testing.T) {
 	p.top()
 	p.tabTo("#start")
 	p.keys(kb.Enter)
-	p.phase(60*time.Second, "running")
-	p.after(60*time.Second, 12)
-	p.Until(10*time.Second, `document.activeElement.id === "pause"`)
+	p.phase("running")
+	p.after(12)
+	p.Until(`document.activeElement.id === "pause"`)
 	p.keys(" ")
-	p.phase(30*time.Second, "paused")
-	p.Until(10*time.Second, `document.activeElement.id === "resume"`)
+	p.phase("paused")
+	p.Until(`document.activeElement.id === "resume"`)
 	at := p.step()
 	p.tabTo("#step")
 	p.keys(kb.Enter)
-	p.after(30*time.Second, at+1)
-	p.phase(30*time.Second, "paused")
+	p.after(at + 1)
+	p.phase("paused")
 	if got := p.focused(); got != "step" {
 		t.Errorf("a step leaves the focus to %s", got)
 	}
 	p.top()
 	p.keys(".")
-	p.after(30*time.Second, at+2)
-	p.phase(30*time.Second, "paused")
+	p.after(at + 2)
+	p.phase("paused")
 	p.keys(" ")
-	p.phase(30*time.Second, "running")
+	p.phase("running")
 	p.keys(" ")
-	p.phase(30*time.Second, "paused")
+	p.phase("paused")
 
 	// The charts' cursors.
 	p.tabTo("[data-chart=loss] .chart-cursor")
@@ -396,7 +395,7 @@ func TestKeyboard(t *testing.T) {
 	}
 	p.keys("Once ")
 	p.keys(kb.Enter, chromedp.ModifierCtrl)
-	p.Until(60*time.Second, `document.querySelector("#continue-stop").hidden && document.querySelectorAll("#output .tok").length > 5`)
+	p.Until(`document.querySelector("#continue-stop").hidden && document.querySelectorAll("#output .tok").length > 5`)
 	p.top()
 	p.tabTo("#output")
 	p.keys(kb.Home)
@@ -430,19 +429,19 @@ func TestKeyboard(t *testing.T) {
 	// What went wrong.
 	p.top()
 	p.keys(" ")
-	p.phase(30*time.Second, "running")
+	p.phase("running")
 	p.spoil()
 	p.walk("failed")
 	p.tabTo("#go-on")
 	p.keys(kb.Enter)
-	p.phase(60*time.Second, "running")
+	p.phase("running")
 	if got := p.focused(); got != "main" {
 		t.Errorf("going on leaves the focus to %s", got)
 	}
 	p.top()
 	p.tabTo("#stop")
 	p.keys(kb.Enter)
-	p.phase(30*time.Second, "idle")
+	p.phase("idle")
 	if got := p.focused(); got != "stop" {
 		t.Errorf("stop leaves the focus to %s", got)
 	}
@@ -498,12 +497,12 @@ func TestPhone(t *testing.T) {
 	p.saves()
 	fits("running")
 	p.Click("#pause")
-	p.phase(30*time.Second, "paused")
+	p.phase("paused")
 	p.Click("#tab-runs")
 	p.says("#runs", "step")
 	fits("paused, with runs")
 	p.Click("#resume")
-	p.after(60*time.Second, p.step()+2)
+	p.after(p.step() + 2)
 	p.spoil()
 	p.Click("#failure summary")
 	fits("failed")

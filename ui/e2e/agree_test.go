@@ -14,7 +14,6 @@ import (
 	"runtime/debug"
 	"slices"
 	"testing"
-	"time"
 
 	"innerloop/gpu"
 	"innerloop/gpu/gputest/chromium"
@@ -140,7 +139,7 @@ func inPage(p *page, config map[string]any) (train.Config, losses) {
 	p.t.Helper()
 	flat := ask[struct{ Config map[string]any }](p, "describe", map[string]any{"config": config}).Config
 	id := ask[struct{ Run struct{ ID string } }](p, "start", map[string]any{"config": config, "name": "", "paused": false, "weights": ""}).Run.ID
-	p.Until(3*time.Minute, fmt.Sprintf(`crossed.some((m) => m.event === "state" && m.data.state === "finished" && m.data.run?.id === %q)`, id))
+	p.Until(fmt.Sprintf(`crossed.some((m) => m.event === "state" && m.data.state === "finished" && m.data.run?.id === %q)`, id))
 	return configOf(p.t, flat), ask[losses](p, "metrics", map[string]any{"run": id})
 }
 

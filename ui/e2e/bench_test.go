@@ -22,7 +22,7 @@ func benchOpen(t *testing.T, b *chromium.Browser, hash string) *page {
 	t.Helper()
 	p := &page{Tab: b.Tab(`globalThis.violations = []; addEventListener("securitypolicyviolation", (e) => violations.push(e.violatedDirective));`), t: t}
 	p.Go("/bench.html" + hash)
-	p.Until(30*time.Second, `document.querySelector("#run") && document.querySelectorAll("#suites input").length === 6`)
+	p.Until(`document.querySelector("#run") && document.querySelectorAll("#suites input").length === 6`)
 	return p
 }
 
@@ -30,13 +30,13 @@ func benchOpen(t *testing.T, b *chromium.Browser, hash string) *page {
 func (p *page) reports() []bench.Report {
 	p.t.Helper()
 	p.Click("#run")
-	p.Until(3*time.Minute, `document.body.dataset.phase === "ready" && (!document.querySelector("#copy").disabled || !document.querySelector("#problem").hidden)`)
+	p.Until(`document.body.dataset.phase === "ready" && (!document.querySelector("#copy").disabled || !document.querySelector("#problem").hidden)`)
 	if text := chromium.JS[string](p.Tab, `document.querySelector("#problem").textContent`); text != "" {
 		p.t.Fatalf("the page says %q", text)
 	}
 	chromium.JS[bool](p.Tab, `navigator.clipboard.writeText = (text) => { globalThis.copied = text; return Promise.resolve(); }, true`)
 	p.Click("#copy")
-	p.Until(10*time.Second, `globalThis.copied`)
+	p.Until(`globalThis.copied`)
 	var got struct{ Reports []bench.Report }
 	if err := json.Unmarshal([]byte(chromium.JS[string](p.Tab, "copied")), &got); err != nil {
 		p.t.Fatal(err)
@@ -87,9 +87,9 @@ func TestBench(t *testing.T) {
 func TestBenchStops(t *testing.T) {
 	p := benchOpen(t, browse(t, options{}), "#suites=decode&size=small&seconds=3600&device=cpu")
 	p.Click("#run")
-	p.Until(time.Minute, `document.querySelector("#status").textContent.includes("pure Go") || !document.querySelector("#problem").hidden`)
+	p.Until(`document.querySelector("#status").textContent.includes("pure Go") || !document.querySelector("#problem").hidden`)
 	p.Click("#stop")
-	p.Until(5*time.Second, `document.body.dataset.phase === "ready" && document.querySelector("#status").textContent === "Stopped."`)
+	p.Until(`document.body.dataset.phase === "ready" && document.querySelector("#status").textContent === "Stopped."`)
 	chromium.JS[string](p.Tab, `document.querySelector("#seconds").value = "0"`)
 	if got := p.reports(); len(got) != 1 || got[0].Suite != bench.Decode {
 		t.Errorf("%+v", got)

@@ -58,7 +58,7 @@ func (p *page) spoil() {
 // crossed: there JSON has null for what is no number.
 func (p *page) spoilt() {
 	p.t.Helper()
-	p.phase(60*time.Second, "failed")
+	p.phase("failed")
 	chromium.JS[any](p.Tab, `void crossed.splice(0, crossed.length, ...crossed.filter((m) => m.event !== "inner" || !m.data.drift.includes(null)))`)
 }
 
@@ -87,7 +87,7 @@ func (p *page) sabotage(what string) {
 func (p *page) says(selector string, words ...string) {
 	p.t.Helper()
 	for _, w := range words {
-		p.Until(60*time.Second, fmt.Sprintf(`[...document.querySelectorAll(%q)].some((e) => e.checkVisibility() && e.innerText.toLowerCase().includes(%q))`, selector, strings.ToLower(w)))
+		p.Until(fmt.Sprintf(`[...document.querySelectorAll(%q)].some((e) => e.checkVisibility() && e.innerText.toLowerCase().includes(%q))`, selector, strings.ToLower(w)))
 	}
 }
 
@@ -113,7 +113,7 @@ func (p *page) logged(expected ...string) {
 func (p *page) saves() {
 	p.t.Helper()
 	n := chromium.JS[int](p.Tab, `crossed.filter((m) => m.event === "saved").length`)
-	p.Until(60*time.Second, fmt.Sprintf(`crossed.filter((m) => m.event === "saved").length > %d`, n))
+	p.Until(fmt.Sprintf(`crossed.filter((m) => m.event === "saved").length > %d`, n))
 }
 
 // saved is the step of the newest checkpoint.
@@ -141,16 +141,16 @@ func (p *page) whole(run string, last int) []float64 {
 // has to have the same losses.
 func (p *page) undisturbed(step int) {
 	p.t.Helper()
-	p.after(120*time.Second, step)
+	p.after(step)
 	p.Click("#pause")
-	p.phase(30*time.Second, "paused")
+	p.phase("paused")
 	first, last := p.runID(), p.step()
 	losses := p.whole(first, last)
 	p.Click("#restart")
-	p.Until(60*time.Second, fmt.Sprintf(`crossed.findLast((m) => m.event === "state" && m.data.run).data.run.id !== %q`, first))
-	p.after(120*time.Second, last)
+	p.Until(fmt.Sprintf(`crossed.findLast((m) => m.event === "state" && m.data.run).data.run.id !== %q`, first))
+	p.after(last)
 	p.Click("#pause")
-	p.phase(30*time.Second, "paused")
+	p.phase("paused")
 	if again := p.whole(p.runID(), p.step()); !slices.Equal(again[:last], losses) {
 		p.t.Errorf("the losses of %d steps are not those of a run that nothing disturbed", last)
 	}
@@ -181,12 +181,12 @@ func trainsInGo(t *testing.T, p *page, words ...string) {
 	p.says("[data-notice=no-gpu]", append(words, "No GPU: it trains in pure Go, slowly.", "chrome://flags/#enable-unsafe-webgpu")...)
 	p.says("#status-device", "pure Go")
 	p.Click("#start")
-	p.after(60*time.Second, 5)
-	p.Until(60*time.Second, `/Loss [0-9]/.test(document.querySelector("#headline-more").innerText)`)
+	p.after(5)
+	p.Until(`/Loss [0-9]/.test(document.querySelector("#headline-more").innerText)`)
 	first := p.loss()
-	p.after(120*time.Second, 150)
+	p.after(150)
 	p.Click("#pause")
-	p.phase(30*time.Second, "paused")
+	p.phase("paused")
 	at, last := p.step(), p.loss()
 	if !(last > 0 && last < first-0.3) {
 		t.Errorf("the loss went from %v to %v in %d steps", first, last, at)
@@ -221,7 +221,7 @@ func TestDevice(t *testing.T) {
 		p.ready()
 		p.sabotage("destroy")
 		p.Click("#start")
-		p.after(60*time.Second, 5)
+		p.after(5)
 		p.silent("#failure, #notices")
 	})
 	t.Run("a kernel that does not compile", func(t *testing.T) { shader(t, b) })
@@ -237,19 +237,19 @@ func lost(t *testing.T, b *chromium.Browser) {
 	p.Click("#start")
 	p.saves()
 	p.sabotage("destroy")
-	p.Until(60*time.Second, `crossed.some((m) => m.event === "notice" && m.data.code === "lost") && crossed.at(-1).event === "steps"`)
+	p.Until(`crossed.some((m) => m.event === "notice" && m.data.code === "lost") && crossed.at(-1).event === "steps"`)
 	p.says("#notices", "The GPU was lost, and the run goes on.", "goes on from the checkpoint of step", "on a new device")
 	p.silent("#failure")
 	p.says("#status-state", "Training")
 
 	p.saves()
 	p.sabotage("destroy")
-	p.phase(60*time.Second, "failed")
+	p.phase("failed")
 	p.says("#failure", "The GPU went away", "It is the second time in this run", "Close what uses it", "make the model or the batch smaller", "The checkpoint of step", "is kept", "Go on from step")
 	p.says("#status-state", "Failed")
 	kept := p.saved()
 	p.Click("#go-on")
-	p.phase(60*time.Second, "running")
+	p.phase("running")
 	p.silent("#failure")
 	p.undisturbed(kept + 10)
 }
@@ -277,7 +277,7 @@ func shader(t *testing.T, b *chromium.Browser) {
 	}
 	p.sabotage("mend")
 	p.Click("#start")
-	p.after(60*time.Second, 5)
+	p.after(5)
 	p.silent("#failure")
 	p.logged("WGSL", "ShaderModule")
 }
@@ -289,11 +289,11 @@ func tooLarge(t *testing.T, b *chromium.Browser) {
 	p.says("#size-memory", "GB")
 	p.Click("#start")
 	p.says("#failure", "The GPU's memory is not enough", "arena grads: 1.0 GiB (", "bytes) asked", "largest buffer of", "a narrower model", "fewer sequences a step")
-	p.phase(10*time.Second, "idle")
+	p.phase("idle")
 	p.Click(`[data-preset="tiny"]`)
-	p.Until(30*time.Second, `document.querySelector("#size-memory").innerText.includes("MB")`)
+	p.Until(`document.querySelector("#size-memory").innerText.includes("MB")`)
 	p.Click("#start")
-	p.after(60*time.Second, 2)
+	p.after(2)
 	p.silent("#failure")
 }
 
@@ -308,7 +308,7 @@ func nonFinite(t *testing.T, b *chromium.Browser) {
 	tells(t, p.origin(), `place micro-batch 0, outside the layers`, `given model\.embed_tokens\.weight \[256 16\]: \[0,0\] is NaN, the first of 4096 of 4096 that are not finite`)
 	at := p.step()
 	p.Click("#halve-lr")
-	p.after(60*time.Second, at+10)
+	p.after(at + 10)
 	p.silent("#failure")
 	if got := chromium.JS[string](p.Tab, `document.querySelector('[data-value="train.lr"]').value`); got != "0.0015" {
 		t.Errorf("the learning rate is %s, want half of 0.003", got)

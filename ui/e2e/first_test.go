@@ -15,7 +15,7 @@ func TestFirstVisit(t *testing.T) {
 	p := start(t, "/?debug&device=auto", options{})
 	p.ready()
 	p.says("[data-notice=no-gpu]", "It can be chosen under")
-	p.Until(long, `document.querySelector('[data-preset="tiny"]').ariaPressed === "true"`)
+	p.Until(`document.querySelector('[data-preset="tiny"]').ariaPressed === "true"`)
 	p.silent("[data-notice=no-gpu] .small") // it is tiny
 	p.Click(`[data-preset="small"]`)
 	p.says("[data-notice=no-gpu] .small", "Use the tiny model")
@@ -25,11 +25,11 @@ func TestFirstVisit(t *testing.T) {
 	}
 	p.size(1280, 800)
 	p.Click("[data-notice=no-gpu] .small")
-	p.Until(long, `document.querySelector('[data-preset="tiny"]').ariaPressed === "true"`)
+	p.Until(`document.querySelector('[data-preset="tiny"]').ariaPressed === "true"`)
 	p.silent("[data-notice=no-gpu]")
 
 	p.Click("#start")
-	p.after(long, 2)
+	p.after(2)
 	p.setting("train.lr", "0.01")
 	p.says("#pending", "A change acts on the next Start. Restart with it")
 	p.setting("train.clip", "2")
@@ -42,12 +42,12 @@ func TestFirstVisit(t *testing.T) {
 	p.size(1280, 800)
 
 	// A run that is deleted leaves nothing of itself.
-	p.Until(long, `document.querySelectorAll("#training [data-chart]:not(.chart-is-empty)").length === 5`)
+	p.Until(`document.querySelectorAll("#training [data-chart]:not(.chart-is-empty)").length === 5`)
 	p.Click("#tab-runs")
-	p.Until(long, `document.querySelectorAll("#runs .bin").length === 1`)
+	p.Until(`document.querySelectorAll("#runs .bin").length === 1`)
 	p.Click("#runs .bin")
 	p.says("#delete-dialog", "its curves and checkpoints go for ever", "It is open now")
 	p.Click("#delete-yes")
-	p.Until(long, `document.querySelectorAll("#training [data-chart].chart-is-empty").length === 5 && document.querySelectorAll("#runs > li").length === 0`)
+	p.Until(`document.querySelectorAll("#training [data-chart].chart-is-empty").length === 5 && document.querySelectorAll("#runs > li").length === 0`)
 	p.silent("#failure")
 }

@@ -229,13 +229,13 @@ func (p *page) valid() {
 // ready waits until the page can start a run.
 func (p *page) ready() {
 	p.t.Helper()
-	p.Until(60*time.Second, `document.querySelector("#start") && !document.querySelector("#start").disabled`)
+	p.Until(`document.querySelector("#start") && !document.querySelector("#start").disabled`)
 }
 
 // phase waits for a phase of the page.
-func (p *page) phase(limit time.Duration, phase string) {
+func (p *page) phase(phase string) {
 	p.t.Helper()
-	p.Until(limit, fmt.Sprintf("document.body.dataset.phase === %q", phase))
+	p.Until(fmt.Sprintf("document.body.dataset.phase === %q", phase))
 }
 
 // step is the step that the page shows.
@@ -255,9 +255,9 @@ func (p *page) step() int {
 }
 
 // after waits until the page shows at least a step.
-func (p *page) after(limit time.Duration, step int) {
+func (p *page) after(step int) {
 	p.t.Helper()
-	p.Until(limit, fmt.Sprintf(`Number(document.querySelector("#status-step").innerText.split("/")[0].replace(/\D/g, "")) >= %d`, step))
+	p.Until(fmt.Sprintf(`Number(document.querySelector("#status-step").innerText.split("/")[0].replace(/\D/g, "")) >= %d`, step))
 }
 
 // ask sends the worker a request of the page's own client and returns its result.

@@ -60,7 +60,7 @@ func TestInvalid(t *testing.T) {
 
 	// Start leads to the first of them.
 	p.Click("#start")
-	p.Until(3*time.Minute, `document.activeElement?.dataset.value === "model.num_hidden_layers"`)
+	p.Until(`document.activeElement?.dataset.value === "model.num_hidden_layers"`)
 	p.says("#status-state", "Ready")
 	p.fill("model.num_hidden_layers", "2")
 	stands("model.num_hidden_layers", "2", "")
@@ -69,14 +69,14 @@ func TestInvalid(t *testing.T) {
 
 	// What two fields do not agree upon is said beside the one that was changed.
 	p.fill("model.num_attention_heads", "3")
-	p.Until(3*time.Minute, `document.querySelector('[data-key="model.num_attention_heads"] .problem').textContent.includes("multiple")`)
+	p.Until(`document.querySelector('[data-key="model.num_attention_heads"] .problem').textContent.includes("multiple")`)
 	if got := p.problems(); len(got) != 1 {
 		t.Errorf("after the heads were changed, these fields say something: %v", got)
 	}
 	stands("model.num_attention_heads", "3", "hidden_size 16, want a multiple of num_attention_heads 3")
 	p.fill("model.num_attention_heads", "4")
 	p.fill("model.hidden_size", "18")
-	p.Until(3*time.Minute, `document.querySelector('[data-key="model.hidden_size"] .problem').textContent.includes("multiple")`)
+	p.Until(`document.querySelector('[data-key="model.hidden_size"] .problem').textContent.includes("multiple")`)
 	if got := p.problems(); len(got) != 1 {
 		t.Errorf("after the width was changed, these fields say something: %v", got)
 	}
@@ -84,7 +84,7 @@ func TestInvalid(t *testing.T) {
 	// A preset is from elsewhere: nothing that was typed before stands in its way.
 	p.fill("train.seq_len", "x")
 	p.Click(`[data-preset="tiny"]`)
-	p.Until(3*time.Minute, `document.querySelector('[data-value="train.seq_len"]').value === "128"`)
+	p.Until(`document.querySelector('[data-value="train.seq_len"]').value === "128"`)
 	stands("train.seq_len", "128", "")
 	if got := p.problems(); len(got) != 0 {
 		t.Errorf("after a preset these fields say something: %v", got)
@@ -93,9 +93,9 @@ func TestInvalid(t *testing.T) {
 	// Nor where the setting itself is what it was.
 	for _, button := range []string{`[data-preset="tiny"]`, "#reset-all"} {
 		p.fill("data.val_fraction", "2")
-		p.Until(3*time.Minute, `document.querySelector('[data-key="data.val_fraction"] .problem').textContent.includes("until then it is 0.02")`)
+		p.Until(`document.querySelector('[data-key="data.val_fraction"] .problem').textContent.includes("until then it is 0.02")`)
 		p.Click(button)
-		p.Until(3*time.Minute, `document.querySelector('[data-value="data.val_fraction"]').value === "0.02"`)
+		p.Until(`document.querySelector('[data-value="data.val_fraction"]').value === "0.02"`)
 		stands("data.val_fraction", "0.02", "")
 	}
 }
@@ -106,14 +106,14 @@ func TestSliderKeys(t *testing.T) {
 	p := start(t, "/?debug"+tiny+"&model.variant=video", options{})
 	p.ready()
 	p.Click("#tab-numerics")
-	p.Until(3*time.Minute, `document.querySelector('[data-key="model.target_eps"] .slider')?.offsetParent`)
+	p.Until(`document.querySelector('[data-key="model.target_eps"] .slider')?.offsetParent`)
 	p.Do(chromedp.Evaluate[chromedp.Void](`document.querySelector('[data-key="model.target_eps"] .slider').focus()`))
 	for _, c := range []struct{ key, name, want string }{
 		{kb.Home, "Home", "1e-8"}, {kb.ArrowUp, "up", "2e-8"}, {kb.ArrowRight, "right", "5e-8"}, {kb.PageUp, "Page Up", "5e-7"}, {kb.ArrowDown, "down", "2e-7"},
 		{kb.PageDown, "Page Down", "2e-8"}, {kb.End, "End", "0.01"}, {kb.ArrowLeft, "left", "0.005"}, {kb.PageUp, "Page Up", "0.01"},
 	} {
 		p.Do(chromedp.KeyEvent(c.key))
-		p.Until(3*time.Minute, fmt.Sprintf(`document.querySelector('[data-value="model.target_eps"]').value === %q`, c.want))
+		p.Until(fmt.Sprintf(`document.querySelector('[data-value="model.target_eps"]').value === %q`, c.want))
 		if got := chromium.JS[string](p.Tab, `document.activeElement.getAttribute("aria-valuetext")`); got != c.want {
 			t.Errorf("after %s the slider says %s, want %s", c.name, got, c.want)
 		}

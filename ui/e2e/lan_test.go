@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -40,15 +39,15 @@ func TestLAN(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.Do(chromedp.SetUploadFiles(chromedp.CSS("#text-file"), []string{text}, chromedp.NodeReady))
-	p.Until(3*time.Minute, `document.querySelector("#data-source option:checked").innerText === "book.txt"`)
+	p.Until(`document.querySelector("#data-source option:checked").innerText === "book.txt"`)
 	p.Click("#start")
-	p.phase(3*time.Minute, "finished")
+	p.phase("finished")
 	p.silent("#failure")
 
 	dir := keptRun(t)
 	p.Do(chromedp.SetUploadFiles(chromedp.CSS("#upload-files"), []string{archive(t, dir, filepath.Join(t.TempDir(), "kept.zip"))}, chromedp.NodeReady))
-	p.Until(3*time.Minute, `document.querySelectorAll("#runs > li").length === 2`)
-	p.phase(3*time.Minute, "finished") // the uploaded one made its four steps
+	p.Until(`document.querySelectorAll("#runs > li").length === 2`)
+	p.phase("finished") // the uploaded one made its four steps
 	p.Click("#copy-link")
 	p.says("#link-dialog", "Copy it from here")
 	for _, line := range p.Console() {

@@ -29,34 +29,34 @@ func TestLife(t *testing.T) {
 		t.Errorf("the device is said to be %q, want a word about software", s)
 	}
 	p.Click("#start")
-	p.after(60*time.Second, 20)
-	p.Until(60*time.Second, `document.querySelector("#samples").innerText.includes("Once upon a time")`)
-	p.Until(30*time.Second, `!document.querySelector("[data-chart=inner-loop]").classList.contains("chart-is-empty")`)
+	p.after(20)
+	p.Until(`document.querySelector("#samples").innerText.includes("Once upon a time")`)
+	p.Until(`!document.querySelector("[data-chart=inner-loop]").classList.contains("chart-is-empty")`)
 	first := p.Text("#samples")
 
 	p.Click("#pause")
-	p.phase(20*time.Second, "paused")
+	p.phase("paused")
 	at := p.step()
 	time.Sleep(500 * time.Millisecond)
 	if p.step() != at {
 		t.Errorf("a paused run went from step %d to %d", at, p.step())
 	}
 	p.Click("#step")
-	p.after(20*time.Second, at+1)
-	p.phase(20*time.Second, "paused")
+	p.after(at + 1)
+	p.phase("paused")
 	if got := p.step(); got != at+1 {
 		t.Errorf("one step went from %d to %d", at, got)
 	}
 	p.Do(chromedp.Evaluate[chromedp.Void](`document.activeElement.blur()`), chromedp.KeyEvent(" ")) // the space bar resumes
-	p.phase(20*time.Second, "running")
-	p.after(60*time.Second, at+20)
-	p.Until(60*time.Second, fmt.Sprintf(`document.querySelector("#samples").innerText !== %q`, first))
+	p.phase("running")
+	p.after(at + 20)
+	p.Until(fmt.Sprintf(`document.querySelector("#samples").innerText !== %q`, first))
 
 	// A refresh in the middle: the run is there, paused, with its curves, and goes on.
 	id := p.runID()
 	p.valid()
 	p.Reload()
-	p.phase(60*time.Second, "paused")
+	p.phase("paused")
 	if got := p.runID(); got != id {
 		t.Fatalf("after the refresh the page has run %q, want %q", got, id)
 	}
@@ -64,7 +64,7 @@ func TestLife(t *testing.T) {
 		t.Errorf("after the refresh the run is at step %d, it was paused and kept at %d", got, at+1)
 	}
 	p.Click("#resume")
-	p.phase(120*time.Second, "finished")
+	p.phase("finished")
 	whole := ask[curves](p, "metrics", map[string]any{"run": id})
 	if len(whole.Step) != 160 || !slices.IsSorted(whole.Step) {
 		t.Fatalf("%d steps in the metrics, want 160", len(whole.Step))
@@ -81,8 +81,8 @@ func TestLife(t *testing.T) {
 
 	// Nothing was lost: the same run without a refresh has the same curve.
 	p.Click("#start")
-	p.Until(60*time.Second, fmt.Sprintf(`crossed.findLast((m) => m.event === "state" && m.data.run).data.run.id !== %q`, id))
-	p.phase(120*time.Second, "finished")
+	p.Until(fmt.Sprintf(`crossed.findLast((m) => m.event === "state" && m.data.run).data.run.id !== %q`, id))
+	p.phase("finished")
 	second := p.runID()
 	again := ask[curves](p, "metrics", map[string]any{"run": second})
 	if second == id || !slices.Equal(again.Loss, whole.Loss) {
@@ -112,12 +112,12 @@ func TestLife(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.Do(chromedp.SetUploadFiles(chromedp.CSS("#upload-files"), []string{upload}, chromedp.NodeReady))
-	p.Until(60*time.Second, `document.querySelectorAll("#runs > li").length === 3 && document.querySelector("#status-step").innerText.startsWith("165")`)
+	p.Until(`document.querySelectorAll("#runs > li").length === 3 && document.querySelector("#status-step").innerText.startsWith("165")`)
 	third := p.runID()
 	ask[any](p, "set", map[string]any{"key": "train.steps", "value": 170})
 	ask[any](p, "resume", map[string]any{})
-	p.after(60*time.Second, 170)
-	p.phase(60*time.Second, "finished")
+	p.after(170)
+	p.phase("finished")
 	if c := ask[curves](p, "metrics", map[string]any{"run": third}); len(c.Step) != 170 || c.Step[169] != 170 {
 		t.Errorf("the uploaded run has %d steps in its metrics", len(c.Step))
 	}
@@ -129,17 +129,17 @@ func TestPrompt(t *testing.T) {
 	p := start(t, "/?debug"+tiny+"&train.steps=60", options{})
 	p.ready()
 	p.Click("#start")
-	p.phase(120*time.Second, "finished")
+	p.phase("finished")
 	p.Do(chromedp.SendKeys(chromedp.CSS("#prompt"), "Once upon"))
 	p.Click("#continue")
-	p.Until(60*time.Second, `document.querySelectorAll("#output [tabindex], #output .token, #output span").length >= 10`)
-	p.Until(60*time.Second, `document.querySelector("#continue-stop").hidden`)
+	p.Until(`document.querySelectorAll("#output [tabindex], #output .token, #output span").length >= 10`)
+	p.Until(`document.querySelector("#continue-stop").hidden`)
 	note := p.Text("#continue-note")
 	if !strings.Contains(note, "9") {
 		t.Errorf("after the first text the note says %q, want how many tokens were read", note)
 	}
 	p.Click("#continue")
-	p.Until(60*time.Second, `crossed.filter((m) => m.result?.kept > 9).length > 0`)
+	p.Until(`crossed.filter((m) => m.result?.kept > 9).length > 0`)
 	read := chromium.JS[int](p.Tab, `crossed.findLast((m) => m.result?.kept > 9).result.read`)
 	if read > 4 { // the last token, which was drawn but not read
 		t.Errorf("going on read %d tokens again", read)

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"innerloop/gpu/gputest/chromium"
 )
@@ -37,7 +36,7 @@ func TestHostileLink(t *testing.T) {
 		t.Errorf("the learning rate is %q, want its default", got)
 	}
 	// What is kept of it is what applies.
-	p.Until(10*time.Second, fmt.Sprintf(`location.hash.slice(1).split("&").sort().join() === %q.split("&").sort().join()`, fine))
+	p.Until(fmt.Sprintf(`location.hash.slice(1).split("&").sort().join() === %q.split("&").sort().join()`, fine))
 
 	follow := func(fragment string) {
 		t.Helper()
@@ -90,9 +89,9 @@ func TestHostileLink(t *testing.T) {
 
 	// And the page still trains.
 	follow(fine + "&train.steps=20")
-	p.Until(30*time.Second, `document.querySelector("#size-parameters").innerText === "6,662" && !document.querySelector("#size").classList.contains("void")`)
+	p.Until(`document.querySelector("#size-parameters").innerText === "6,662" && !document.querySelector("#size").classList.contains("void")`)
 	p.silent("#rail .problem")
 	p.Click("#start")
-	p.phase(60*time.Second, "finished")
+	p.phase("finished")
 	p.silent("#failure, #notices")
 }

@@ -55,13 +55,13 @@ func TestOneLoss(t *testing.T) {
 	p.says("#headline-more", "not known before the first steps")
 	p.says("#size-run", "not known")
 	p.Click("#start")
-	p.after(3*time.Minute, 60)
+	p.after(60)
 	p.Click("#pause")
-	p.phase(3*time.Minute, "paused")
+	p.phase("paused")
 	agree := func(when string) string {
 		t.Helper()
 		at := p.Text("#status-step b")
-		p.Until(3*time.Minute, `document.querySelector('[data-chart="loss"] .chart-at').textContent === "step `+at+`"`) // charts are drawn now and then
+		p.Until(`document.querySelector('[data-chart="loss"] .chart-at').textContent === "step ` + at + `"`) // charts are drawn now and then
 		time.Sleep(time.Second)
 		l := p.told()
 		if l.Headline != l.Legend || l.Headline != l.List || l.Headline != l.Title || l.HeadlineVal != l.LegendVal || l.HeadlineVal != l.ListVal {
@@ -73,15 +73,15 @@ func TestOneLoss(t *testing.T) {
 		return l.Headline
 	}
 	first := agree("paused")
-	p.Until(3*time.Minute, `/≈|–/.test(document.querySelector("#size-run").textContent)`) // measured now
+	p.Until(`/≈|–/.test(document.querySelector("#size-run").textContent)`) // measured now
 	p.shoot("one-loss")
 	p.Reload()
-	p.phase(3*time.Minute, "paused")
+	p.phase("paused")
 	if again := agree("after a refresh"); again != first {
 		t.Errorf("the loss of the step was %s, and is %s after a refresh", first, again)
 	}
 	chromium.JS[any](p.Tab, `(() => { const s = document.querySelector('input[aria-label="Smoothing"]'); s.value = "0"; s.dispatchEvent(new Event("input", { bubbles: true })); })()`)
-	p.Until(3*time.Minute, `!document.querySelector("#headline-more").textContent.includes("Loss `+first+` nats")`)
+	p.Until(`!document.querySelector("#headline-more").textContent.includes("Loss ` + first + ` nats")`)
 	if raw := agree("not smoothed"); raw == first {
 		t.Errorf("the slider changes nothing: %s", raw)
 	}

@@ -53,7 +53,7 @@ func TestNextRunOnly(t *testing.T) {
 	p := start(t, "/?debug"+tiny+"&train.steps=400&train.lr=0.004", options{})
 	p.ready()
 	p.Click("#start")
-	p.after(long, 20)
+	p.after(20)
 
 	p.setting("train.lr", "0.02")
 	p.Click(`[data-preset="larger"]`)
@@ -61,7 +61,7 @@ func TestNextRunOnly(t *testing.T) {
 	p.says("[data-notice=link-next]", "The link's settings are for the next run")
 	p.Click("[data-notice=link-next] .close")
 	at := p.step()
-	p.after(long, at+20)
+	p.after(at + 20)
 	if n := chromium.JS[int](p.Tab, `crossed.filter((m) => m.method === "set").length`); n != 0 {
 		t.Errorf("%d values of the run under way were changed by settings, a preset or a link", n)
 	}
@@ -75,7 +75,7 @@ func TestNextRunOnly(t *testing.T) {
 	// What is meant for this run is.
 	p.setting("train.lr", "0.03")
 	p.Click(`[data-key="train.lr"] .apply`)
-	p.Until(long, `document.querySelectorAll(".chart-changes li").length === 1`)
+	p.Until(`document.querySelectorAll(".chart-changes li").length === 1`)
 	mark := p.Text(".chart-changes")
 	if !strings.Contains(mark, "Learning rate 0.004 → 0.03") {
 		t.Errorf("the mark says %q", mark)
@@ -83,18 +83,18 @@ func TestNextRunOnly(t *testing.T) {
 	if got := p.config("train.lr"); got != 0.03 {
 		t.Errorf("the run has the learning rate %v", got)
 	}
-	p.Until(long, `!document.querySelector('[data-key="train.lr"]').classList.contains("waits")`)
+	p.Until(`!document.querySelector('[data-key="train.lr"]').classList.contains("waits")`)
 	p.shoot("changed")
 	p.Click("#pause")
-	p.phase(long, "paused")
+	p.phase("paused")
 	p.audit("a run that was changed")
 	id := p.runID()
 	p.Reload()
-	p.phase(long, "paused")
+	p.phase("paused")
 	if got := p.runID(); got != id {
 		t.Errorf("after the refresh run %s is open, want %s", got, id)
 	}
-	p.Until(long, fmt.Sprintf(`document.querySelector(".chart-changes").innerText === %q`, mark))
+	p.Until(fmt.Sprintf(`document.querySelector(".chart-changes").innerText === %q`, mark))
 	p.Click("#tab-runs")
 	p.says("#runs .changed", "Learning rate 0.004 → 0.03")
 
@@ -112,10 +112,10 @@ func TestFinishedStays(t *testing.T) {
 	p := start(t, "/?debug"+tiny+"&train.steps=30", options{})
 	p.ready()
 	p.Click("#start")
-	p.phase(long, "finished")
+	p.phase("finished")
 	p.setting("train.steps", "500")
 	p.Click(`[data-preset="tiny"]`)
-	p.Until(long, `location.hash.includes("train.seq_len=128")`) // taken up
+	p.Until(`location.hash.includes("train.seq_len=128")`) // taken up
 	if ask[any](p, "runs", map[string]any{}); chromium.JS[string](p.Tab, `document.body.dataset.phase`) != "finished" {
 		t.Errorf("the finished run is %s", p.Text("#status-state"))
 	}
@@ -133,12 +133,12 @@ func TestLinkInUsedBrowser(t *testing.T) {
 	first.Go(onGPU("/?debug" + tiny + "&train.steps=100000"))
 	first.ready()
 	first.Click("#start")
-	first.after(long, 10)
+	first.after(10)
 	first.Click("#pause")
-	first.phase(long, "paused")
+	first.phase("paused")
 	id := first.runID()
 	first.Reload()
-	first.phase(long, "paused") // the same tab has its run again
+	first.phase("paused") // the same tab has its run again
 	first.check()
 	first.Close()
 
@@ -154,13 +154,13 @@ func TestLinkInUsedBrowser(t *testing.T) {
 	p.says("[data-notice=previous]", "The link is ready to start")
 	p.ready()
 	p.Click("#start")
-	p.phase(long, "finished")
+	p.phase("finished")
 	if got := p.config("model.hidden_size"); got != 32 {
 		t.Errorf("the run that was started has width %v, the link 32", got)
 	}
 	p.silent("[data-notice=previous]")
 	p.Click("#tab-runs")
-	p.Until(long, fmt.Sprintf(`document.querySelectorAll("#runs > li").length === 2 && document.querySelector('[data-run=%q]') !== null`, id))
+	p.Until(fmt.Sprintf(`document.querySelectorAll("#runs > li").length === 2 && document.querySelector('[data-run=%q]') !== null`, id))
 }
 
 // Step after Stop goes on with the run that was stopped: it begins no other.
@@ -169,13 +169,13 @@ func TestStepAfterStop(t *testing.T) {
 	p := start(t, "/?debug"+tiny+"&train.steps=100000", options{})
 	p.ready()
 	p.Click("#start")
-	p.after(long, 10)
+	p.after(10)
 	p.Click("#stop")
-	p.phase(long, "idle")
+	p.phase("idle")
 	id, at := p.runID(), p.step()
 	p.Click("#step")
-	p.phase(long, "paused")
-	p.after(long, at+1)
+	p.phase("paused")
+	p.after(at + 1)
 	if got := p.step(); p.runID() != id || got != at+1 {
 		t.Errorf("after Stop at step %d of run %s, Step leads to step %d of run %s", at, id, got, p.runID())
 	}
@@ -191,17 +191,17 @@ func TestWhatIsLost(t *testing.T) {
 	p := start(t, "/?debug"+tiny+"&train.steps=100000&train.lr=0.001", options{})
 	p.ready()
 	p.Click("#start")
-	p.Until(long, `document.querySelectorAll("#samples article").length > 0`)
+	p.Until(`document.querySelectorAll("#samples article").length > 0`)
 	p.Click("#pause")
-	p.phase(long, "paused")
+	p.phase("paused")
 	p.Do(chromedp.SendKeys(chromedp.CSS("#prompt"), "Once upon"))
 	p.Click("#continue")
-	p.Until(long, `document.querySelector("#continue").checkVisibility() && !document.querySelector("#continue").disabled && document.querySelector("#output").innerText.length > 15`)
+	p.Until(`document.querySelector("#continue").checkVisibility() && !document.querySelector("#continue").disabled && document.querySelector("#output").innerText.length > 15`)
 	p.Do(chromedp.SendKeys(chromedp.CSS("#prompt"), "my draft"))
 	text := chromium.JS[string](p.Tab, `document.querySelector("#output").textContent`)
 	samples := p.Text("#samples")
 	p.Click("#resume")
-	p.phase(long, "running")
+	p.phase("running")
 
 	// Hidden: as a browser says it.
 	before := chromium.JS[int](p.Tab, `(() => {
@@ -211,19 +211,19 @@ func TestWhatIsLost(t *testing.T) {
   delete document.hidden;
   return n;
 })()`)
-	p.Until(long, fmt.Sprintf(`crossed.filter((m) => m.method === "save").length === %d`, before+1))
-	p.Until(long, `(() => { const i = crossed.findLastIndex((m) => m.method === "save"); return crossed.some((m) => m.id === crossed[i].id && m.result); })()`)
+	p.Until(fmt.Sprintf(`crossed.filter((m) => m.method === "save").length === %d`, before+1))
+	p.Until(`(() => { const i = crossed.findLastIndex((m) => m.method === "save"); return crossed.some((m) => m.id === crossed[i].id && m.result); })()`)
 	kept := p.saved()
-	p.after(long, kept+1)
+	p.after(kept + 1)
 
 	id := p.runID()
 	p.Reload()
-	p.phase(long, "paused")
+	p.phase("paused")
 	if got := p.step(); got < kept || p.runID() != id {
 		t.Errorf("after the refresh run %s is at step %d; %s was saved at %d when the tab was hidden", p.runID(), got, id, kept)
 	}
-	p.Until(long, fmt.Sprintf(`document.querySelector("#output").textContent === %q && document.querySelector("#prompt").value === "my draft"`, text))
-	p.Until(long, fmt.Sprintf(`document.querySelector("#samples").innerText.includes(%q)`, strings.TrimSpace(strings.Split(samples, "\n")[len(strings.Split(samples, "\n"))-1])))
+	p.Until(fmt.Sprintf(`document.querySelector("#output").textContent === %q && document.querySelector("#prompt").value === "my draft"`, text))
+	p.Until(fmt.Sprintf(`document.querySelector("#samples").innerText.includes(%q)`, strings.TrimSpace(strings.Split(samples, "\n")[len(strings.Split(samples, "\n"))-1])))
 	r := ask[struct {
 		Runs []struct {
 			Open          bool

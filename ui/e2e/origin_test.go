@@ -10,7 +10,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -46,14 +45,14 @@ func TestOrigin(t *testing.T) {
 		p := part(t, b, "/?debug"+tiny+"&train.steps=100000&train.eval_every=0&sample.prompts=%5B%5D", options{})
 		p.ready()
 		p.Click("#start")
-		p.after(60*time.Second, 5)
+		p.after(5)
 		p.Click("#pause")
-		p.phase(30*time.Second, "paused")
+		p.phase("paused")
 		kept := p.step()
 		ask[any](p, "set", map[string]any{"key": "train.clip", "value": 0})
 		ask[any](p, "set", map[string]any{"key": "train.lr", "value": 1000})
 		p.Click("#resume")
-		p.phase(60*time.Second, "failed")
+		p.phase("failed")
 		p.says("#failure", "The numbers ran away", fmt.Sprintf("The checkpoint of step %d is kept", kept))
 		tells(t, p.origin(), `step \d+`, `place micro-batch 0, .+`, `operation [a-z_]+\(.+\)`,
 			`wrote .+: \[[0-9,]+\] is (NaN|\+Inf|-Inf), the first of \d+ of \d+ that are not finite`, `read .+ begins .+`)
@@ -61,8 +60,8 @@ func TestOrigin(t *testing.T) {
 		ask[any](p, "set", map[string]any{"key": "train.lr", "value": 0.003})
 		ask[any](p, "set", map[string]any{"key": "train.clip", "value": 1})
 		p.Click("#go-on")
-		p.Until(30*time.Second, fmt.Sprintf(`crossed.some((m) => m.event === "state" && m.data.state === "loading" && m.data.run?.step === %d)`, kept))
-		p.after(60*time.Second, kept+20)
+		p.Until(fmt.Sprintf(`crossed.some((m) => m.event === "state" && m.data.state === "loading" && m.data.run?.step === %d)`, kept))
+		p.after(kept + 20)
 		p.silent("#failure")
 	})
 	t.Run("a weight that comes so", func(t *testing.T) {
@@ -71,14 +70,14 @@ func TestOrigin(t *testing.T) {
 		p.ready()
 		p.Do(chromedp.SetUploadFiles(chromedp.CSS("#upload-files"), weights(t, name, 19, float32(math.NaN())), chromedp.NodeReady))
 		p.says("#failure, #notices", name, "not finite")
-		p.phase(60*time.Second, "idle")
+		p.phase("idle")
 	})
 	t.Run("a weight", func(t *testing.T) {
 		const name = "model.embed_tokens.weight"
 		p := part(t, b, "/?debug"+tiny, options{worker: spoilable})
 		p.ready()
 		p.Do(chromedp.SetUploadFiles(chromedp.CSS("#upload-files"), weights(t, name, 0, 0), chromedp.NodeReady))
-		p.phase(60*time.Second, "paused")
+		p.phase("paused")
 		p.sabotage("spoil")
 		p.Click("#resume")
 		p.spoilt()
@@ -100,7 +99,7 @@ func TestOrigin(t *testing.T) {
 			t.Errorf("a checkpoint is said to be kept where there was none: %s", p.Text("#failure"))
 		}
 		p.Click("#start-anew")
-		p.after(60*time.Second, 2)
+		p.after(2)
 		p.silent("#failure")
 	})
 }

@@ -24,7 +24,7 @@ func TestPauseLongStep(t *testing.T) {
 			p := part(t, b, "/?debug&device="+device+wide, options{})
 			p.ready()
 			p.Click("#start")
-			p.after(long, 2)
+			p.after(2)
 			// Long steps come one by one: each of the last ones was told alone.
 			if n := chromium.JS[int](p.Tab, `Math.max(...crossed.filter((m) => m.event === "steps" && m.data.seconds / m.data.rows.length > 1).slice(1).map((m) => m.data.rows.length), 0)`); n > 1 {
 				t.Errorf("%d long steps were told at once", n)
@@ -35,13 +35,13 @@ func TestPauseLongStep(t *testing.T) {
 				t.Errorf("at the press of Pause the page says %q", at)
 			}
 			p.shoot("pausing-" + device)
-			p.phase(long, "paused")
+			p.phase("paused")
 			if n := chromium.JS[int](p.Tab, `made() - before`); n > 1 {
 				t.Errorf("%d steps were made after Pause, want at most the one that was under way", n)
 			}
 			step := p.step()
 			p.Click("#resume")
-			p.after(long, step+1)
+			p.after(step + 1)
 		})
 	}
 }
@@ -54,18 +54,18 @@ func TestCancelPreparing(t *testing.T) {
 	p.ready()
 	p.Click("#start")
 	// Pressed as soon as it is there: a machine may be fast.
-	p.Until(long, `(() => {
+	p.Until(`(() => {
   const there = /compiled: \d+ of \d+/.test(document.querySelector("#headline-more").innerText) && document.querySelector("#cancel");
   there?.click?.();
   return Boolean(there);
 })()`)
-	p.phase(long, "idle")
+	p.phase("idle")
 	p.silent("#failure, #notices")
 	if n := len(ask[struct{ Runs []any }](p, "runs", map[string]any{}).Runs); n != 0 {
 		t.Errorf("%d runs are kept of one that was given up", n)
 	}
 	p.Click("#start")
-	p.after(long, 2)
+	p.after(2)
 	p.silent("#failure, #notices")
 }
 
@@ -78,23 +78,23 @@ func TestChooseDevice(t *testing.T) {
 	p.says("#status-device", "pure Go", "no GPU")
 	p.says("[data-notice=no-gpu]", "only adapter is a processor that plays a GPU", "Trains on")
 	p.Click("#start")
-	p.after(long, 5)
+	p.after(5)
 	p.Click("#device-change")
-	p.Until(long, `document.querySelector("#device-dialog").open`)
+	p.Until(`document.querySelector("#device-dialog").open`)
 	p.says("#device-choices", "The software adapter", "SwiftShader", "slower")
 	p.shoot("device")
 	p.audit("the choice of a device")
 	p.Do(chromedp.Click(chromedp.CSS(`#device-choices input[value="gpu"]`)))
 	p.Click("#device-use")
-	p.phase(long, "paused")
+	p.phase("paused")
 	p.says("#status-device", "SwiftShader", "software")
 	p.silent("[data-notice=no-gpu]")
 	at := p.step()
 	p.Click("#resume")
-	p.after(long, at+3)
+	p.after(at + 3)
 	p.Click("#pause")
-	p.phase(long, "paused")
+	p.phase("paused")
 	p.Reload()
-	p.phase(long, "paused")
+	p.phase("paused")
 	p.says("#status-device", "SwiftShader", "software")
 }

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
@@ -76,16 +75,16 @@ func TestRedeploy(t *testing.T) {
 			p, d := opened(t, "/?debug"+tiny+"&train.steps=100000")
 			p.ready()
 			p.Click("#start")
-			p.after(3*time.Minute, 5)
+			p.after(5)
 			p.Click("#pause")
-			p.phase(3*time.Minute, "paused")
+			p.phase("paused")
 			at := p.step()
 			say := newer(c.gone)
 			d.say.Store(&say)
 			// The browser's own copies are gone as well, as they are after some days.
 			bare(t, p)
 			chromium.JS[any](p.Tab, `void realWorker.dispatchEvent(new MessageEvent("message", { data: { event: "exit", data: { code: 2, output: "panic: a test" } } }))`)
-			p.phase(3*time.Minute, "broken")
+			p.phase("broken")
 			p.Click("#restart-worker")
 			updated(t, p, c.message)
 			p.says("#failure", "The run is kept as it was at its last checkpoint.")
@@ -93,7 +92,7 @@ func TestRedeploy(t *testing.T) {
 			p.audit("a page that was updated")
 			d.say.Store(nil) // the old page is back, as far as this test's browser knows
 			p.Click("#reload")
-			p.phase(3*time.Minute, "paused")
+			p.phase("paused")
 			if got := p.step(); got != at {
 				t.Errorf("after the reload the run is at step %d, it was at %d", got, at)
 			}
@@ -158,7 +157,7 @@ func TestRedeploy(t *testing.T) {
 		}
 		d.say.Store(&gone)
 		p.Go("/?debug" + tiny)
-		p.Until(3*time.Minute, `getComputedStyle(document.querySelector("#stuck")).visibility === "visible"`)
+		p.Until(`getComputedStyle(document.querySelector("#stuck")).visibility === "visible"`)
 		d.say.Store(nil)
 		p.Click("#stuck a")
 		p.ready()

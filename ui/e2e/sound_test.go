@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"innerloop/data"
 	"innerloop/gpu/gputest/chromium"
@@ -76,7 +75,7 @@ func TestSound(t *testing.T) {
 	p.says("#notices", "song.mp3 is a sound of another kind: convert it to .wav first.")
 	p.Click("#notices .close")
 	p.drop(file("notes.wav", data.EncodeWAV(data.Sounds(1, 32000, 16000))))
-	p.Until(30*time.Second, `document.querySelector("#data-source option:checked").innerText === "notes.wav"`)
+	p.Until(`document.querySelector("#data-source option:checked").innerText === "notes.wav"`)
 	p.says("#data-source-note", "sound, ")
 	shown := func(selector string, want bool) {
 		t.Helper()
@@ -90,8 +89,8 @@ func TestSound(t *testing.T) {
 	shown("#prompt", false)
 
 	p.Click("#start")
-	p.phase(90*time.Second, "finished")
-	p.Until(30*time.Second, `document.querySelector("#samples .clip")`)
+	p.phase("finished")
+	p.Until(`document.querySelector("#samples .clip")`)
 	sample := chromium.JS[[]int](p.Tab, `crossed.findLast((m) => m.event === "sample").data.bytes`)
 	if len(sample) != 400 {
 		t.Errorf("a sample has %d samples, want 400", len(sample))
@@ -109,7 +108,7 @@ func TestSound(t *testing.T) {
 		return chromium.JS[[]int](p.Tab, `crossed.filter((m) => m.event === "token").flatMap((m) => m.data.tokens.map((t) => t.byte))`)
 	}
 	p.Click("#continue")
-	p.Until(60*time.Second, `/128 new tokens read, 0 from/.test(document.querySelector("#continue-note").innerText) && document.querySelector("#continue-stop").hidden`)
+	p.Until(`/128 new tokens read, 0 from/.test(document.querySelector("#continue-note").innerText) && document.querySelector("#continue-stop").hidden`)
 	first := drawn()
 	p.Click("#prompt-box .clip .play")
 	h := p.heard(2)
@@ -117,9 +116,9 @@ func TestSound(t *testing.T) {
 	if len(first) != 400 || slices.Min(h.Samples) == slices.Max(h.Samples) {
 		t.Errorf("%d samples, of %g to %g", len(first), slices.Min(h.Samples), slices.Max(h.Samples))
 	}
-	p.Until(20*time.Second, `document.querySelector("#prompt-box .clip .play").innerText === "Play"`) // it has ended
+	p.Until(`document.querySelector("#prompt-box .clip .play").innerText === "Play"`) // it has ended
 	p.Click("#continue")
-	p.Until(60*time.Second, `/^1 new token read, 527 from/.test(document.querySelector("#continue-note").innerText) && document.querySelector("#continue-stop").hidden`)
+	p.Until(`/^1 new token read, 527 from/.test(document.querySelector("#continue-note").innerText) && document.querySelector("#continue-stop").hidden`)
 	p.says("#prompt-box .clip .length", "100 ms")
 	p.Click("#prompt-box .clip .play")
 	all := drawn()
@@ -157,18 +156,18 @@ func TestSound(t *testing.T) {
 	choose("task:sounds")
 	chromium.JS[bool](p.Tab, `{ const f = document.querySelector("#f-data-sample_rate"); f.value = "4000"; f.dispatchEvent(new Event("input")); }; true`)
 	p.Click("#start")
-	p.Until(60*time.Second, `crossed.findLast((m) => m.event === "state")?.data.run?.config["data.task"] === "sounds"`)
-	p.phase(90*time.Second, "finished")
-	p.Until(30*time.Second, `crossed.findLast((m) => m.event === "sample")?.data.bytes?.length === 200 && document.querySelector("#samples .clip")`)
+	p.Until(`crossed.findLast((m) => m.event === "state")?.data.run?.config["data.task"] === "sounds"`)
+	p.phase("finished")
+	p.Until(`crossed.findLast((m) => m.event === "sample")?.data.bytes?.length === 200 && document.querySelector("#samples .clip")`)
 	p.Click("#samples .clip .play")
 	if h := p.heard(4); h.Rate != 8000 || len(h.Samples) != 400 {
 		t.Errorf("%d samples at %d are played of 200 at 4000", len(h.Samples), h.Rate)
 	}
 	choose("task:copy")
 	p.Click("#start")
-	p.Until(60*time.Second, `crossed.findLast((m) => m.event === "state")?.data.run?.config["data.task"] === "copy"`)
-	p.phase(90*time.Second, "finished")
-	p.Until(30*time.Second, `document.querySelector("#samples p")?.innerText.startsWith("Once upon")`)
+	p.Until(`crossed.findLast((m) => m.event === "state")?.data.run?.config["data.task"] === "copy"`)
+	p.phase("finished")
+	p.Until(`document.querySelector("#samples p")?.innerText.startsWith("Once upon")`)
 	shown("#prompt", true)
 	p.says("#prompt-title", "You begin, it goes on")
 }

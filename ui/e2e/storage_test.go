@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"testing"
-	"time"
 
 	"innerloop/gpu/gputest/chromium"
 )
@@ -44,7 +43,7 @@ func refused(t *testing.T, b *chromium.Browser) {
 	p.says("[data-notice=memory-only]", "Runs are kept only until you leave.", "certain files are unsafe", "download what you want to keep", "Private windows")
 	p.says("#status-storage", "until refresh")
 	p.Click("#start")
-	p.phase(60*time.Second, "finished")
+	p.phase("finished")
 	p.silent("#failure")
 	p.Click("#tab-runs")
 	p.says("#runs", "step 60 / 60")
@@ -96,10 +95,10 @@ func full(t *testing.T, b *chromium.Browser) {
 	p.sabotage("fill")
 	kept := p.saved()
 	p.says("[data-notice=storage]", "the browser's storage is full", "delete runs")
-	p.Until(60*time.Second, `crossed.some((m) => m.event === "notice" && m.data.message.includes("checkpoint"))`)
+	p.Until(`crossed.some((m) => m.event === "notice" && m.data.message.includes("checkpoint"))`)
 	p.says("[data-notice=storage]", "could not be written")
 	at := p.step()
-	p.after(60*time.Second, at+20) // it goes on
+	p.after(at + 20) // it goes on
 	p.silent("#failure")
 	if p.saved() != kept {
 		t.Errorf("a checkpoint of step %d was written where there was no room", p.saved())
@@ -111,21 +110,21 @@ func full(t *testing.T, b *chromium.Browser) {
 		t.Errorf("runs: %+v", list)
 	}
 	p.Reload() // what was not kept is lost, and no more
-	p.phase(60*time.Second, "paused")
+	p.phase("paused")
 	if got := p.step(); got < kept || got > at+20000 {
 		t.Errorf("after the refresh the run is at step %d, its checkpoint was of %d", got, kept)
 	}
 	p.silent("#failure")
 
 	p.Click("#resume")
-	p.after(60*time.Second, p.step()+5)
+	p.after(p.step() + 5)
 	p.sabotage("fill")
 	p.says("[data-notice=storage]", "could not be written")
 	p.sabotage("empty")
 	p.saves()
-	p.Until(10*time.Second, `!document.querySelector("[data-notice=storage]")`)
+	p.Until(`!document.querySelector("[data-notice=storage]")`)
 	p.Click("#pause")
-	p.phase(30*time.Second, "paused")
+	p.phase("paused")
 	p.whole(p.runID(), p.step())
 }
 
@@ -136,11 +135,11 @@ func fullAtFirst(t *testing.T, b *chromium.Browser) {
 	p.says("#notices", "storage is full", "until runs are deleted")
 	p.Click("#start")
 	p.says("#notices", "The run could not start", "storage is full")
-	p.phase(10*time.Second, "idle")
+	p.phase("idle")
 	p.sabotage("empty")
 	p.Click("#start")
-	p.phase(60*time.Second, "finished")
-	p.Until(10*time.Second, `!document.querySelector("#notices").innerText.includes("full")`)
+	p.phase("finished")
+	p.Until(`!document.querySelector("#notices").innerText.includes("full")`)
 }
 
 // broken ends the program in the middle of a run.
@@ -151,11 +150,11 @@ func broken(t *testing.T, b *chromium.Browser, script, words string) {
 	p.saves()
 	id, kept := p.runID(), p.saved()
 	p.sabotage("break")
-	p.phase(60*time.Second, "broken")
+	p.phase("broken")
 	p.says("#failure", "Something broke inside", "The trainer stopped", words, "The run is kept as it was at its last checkpoint", "Restart the worker", "report it")
 	p.says("#status-state", "Not running")
 	p.Click("#restart-worker")
-	p.phase(60*time.Second, "paused")
+	p.phase("paused")
 	p.silent("#failure")
 	if got := p.step(); p.runID() != id || got < kept {
 		t.Errorf("after the restart the page has run %s at step %d, want %s at %d or later", p.runID(), got, id, kept)
@@ -186,12 +185,12 @@ func twoTabs(t *testing.T, b *chromium.Browser) {
 	second.says("#failure", "Another tab has this run open", "Close it there, then try again.", "Try again")
 	second.silent("#failure #go-on")
 	first.Click("#pause") // it is as it was there
-	first.phase(30*time.Second, "paused")
+	first.phase("paused")
 	at := first.step()
 	first.check()
 	first.Close()
 	second.Click("#try-again")
-	second.phase(60*time.Second, "paused")
+	second.phase("paused")
 	second.silent("#failure")
 	if got := second.step(); got != at {
 		t.Errorf("the run is at step %d in the second tab, it was paused at %d in the first", got, at)

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -40,7 +39,7 @@ func TestDeleteText(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.Do(chromedp.SetUploadFiles(chromedp.CSS("#text-file"), []string{path}, chromedp.NodeReady))
-		p.Until(3*time.Minute, `document.querySelector("#data-source option:checked").innerText === "`+name+`"`)
+		p.Until(`document.querySelector("#data-source option:checked").innerText === "` + name + `"`)
 	}
 	if got := p.inStorage(); !slices.Equal(got, []string{"one.txt", "two.txt"}) {
 		t.Fatalf("the storage holds %q", got)
@@ -49,7 +48,7 @@ func TestDeleteText(t *testing.T) {
 
 	// While a run reads it, it stays.
 	p.Click("#start")
-	p.after(3*time.Minute, 5)
+	p.after(5)
 	p.Click("#delete-text")
 	p.says("#text-dialog", "two.txt", "The open run reads it: stop that run first.")
 	if !chromium.JS[bool](p.Tab, `document.querySelector("#text-yes").disabled && document.activeElement.id === "text-no"`) {
@@ -57,8 +56,8 @@ func TestDeleteText(t *testing.T) {
 	}
 	p.Do(chromedp.KeyEvent(kb.Escape))
 	p.Click("#stop")
-	p.phase(3*time.Minute, "idle")
-	p.Until(3*time.Minute, `document.querySelectorAll("#runs > li").length === 1`)
+	p.phase("idle")
+	p.Until(`document.querySelectorAll("#runs > li").length === 1`)
 
 	// Kept, then deleted, by keyboard alone.
 	p.Do(chromedp.Evaluate[chromedp.Void](`document.querySelector("#delete-text").focus()`), chromedp.KeyEvent(kb.Enter))
@@ -74,8 +73,8 @@ func TestDeleteText(t *testing.T) {
 	p.Do(chromedp.Evaluate[chromedp.Void](`document.querySelector("#delete-text").focus()`), chromedp.KeyEvent(kb.Enter))
 	p.says("#text-dialog", "two.txt")
 	p.Do(chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent(kb.Enter))
-	p.Until(3*time.Minute, `document.querySelector("#data-source option:checked").innerText === "Stories (generated)" && document.activeElement.id === "data-source"`)
-	p.Until(3*time.Minute, `document.querySelector("#live").textContent === "two.txt is deleted."`)
+	p.Until(`document.querySelector("#data-source option:checked").innerText === "Stories (generated)" && document.activeElement.id === "data-source"`)
+	p.Until(`document.querySelector("#live").textContent === "two.txt is deleted."`)
 	if got := p.inStorage(); !slices.Equal(got, []string{"one.txt"}) {
 		t.Errorf("the storage holds %q, want one.txt alone", got)
 	}
@@ -91,19 +90,19 @@ func TestDeleteText(t *testing.T) {
 	p.Click("#runs > li .open")
 	p.says("#failure", "The run's text is missing")
 	p.Do(chromedp.SetUploadFiles(chromedp.CSS("#text-file"), []string{filepath.Join(dir, "two.txt")}, chromedp.NodeReady))
-	p.phase(3*time.Minute, "paused")
+	p.phase("paused")
 	p.Click("#stop")
-	p.phase(3*time.Minute, "idle")
+	p.phase("idle")
 
 	// A text of an earlier visit is offered, and can go as well.
 	p.Reload()
 	p.ready()
-	p.Until(3*time.Minute, `document.querySelector('#data-source option[value="file:/texts/one.txt"]')`) // they are listed when Start is there already
+	p.Until(`document.querySelector('#data-source option[value="file:/texts/one.txt"]')`) // they are listed when Start is there already
 	chromium.JS[any](p.Tab, `(() => { const s = document.querySelector("#data-source"); s.value = "file:/texts/one.txt"; s.dispatchEvent(new Event("change", { bubbles: true })); })()`)
 	p.Click("#delete-text")
 	p.says("#text-dialog", "one.txt", "No kept run reads it.")
 	p.Click("#text-yes")
-	p.Until(3*time.Minute, `document.querySelector("#data-source option:checked").innerText === "Stories (generated)"`)
+	p.Until(`document.querySelector("#data-source option:checked").innerText === "Stories (generated)"`)
 	if got := p.inStorage(); !slices.Equal(got, []string{"two.txt"}) {
 		t.Errorf("the storage holds %q, want two.txt alone", got)
 	}

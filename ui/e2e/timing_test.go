@@ -140,7 +140,7 @@ func TestTimingSteady(t *testing.T) {
 	tasks := p.tasks(func() {
 		p.Click("#start")
 		inputs++
-		p.Until(60*time.Second, "heard.step > 20")
+		p.Until("heard.step > 20")
 		for i := range 20 {
 			x := float64(420 + 20*i)
 			use(chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, x, 330), 1)
@@ -158,7 +158,7 @@ func TestTimingSteady(t *testing.T) {
 				}
 			}
 		}
-		p.Until(60*time.Second, `["sample", "inner", "eval", "saved"].every((what) => what in heard.first)`)
+		p.Until(`["sample", "inner", "eval", "saved"].every((what) => what in heard.first)`)
 		time.Sleep(time.Second)
 	})
 	took := chromium.JS[[]float64](p.Tab, "answered")
@@ -256,7 +256,7 @@ type lap struct {
 // laps are those of the page that is open, and when it could start a run.
 func (p *page) laps() (startable float64, all []lap) {
 	p.t.Helper()
-	p.Until(60*time.Second, "startable > 0")
+	p.Until("startable > 0")
 	time.Sleep(200 * time.Millisecond) // the last of them are under way
 	for _, x := range chromium.JS[[][]any](p.Tab, "laps") {
 		begin, _ := x[1].(float64)
@@ -334,7 +334,7 @@ func TestTimingLost(t *testing.T) {
 			p.saves()
 			chromium.JS[any](p.Tab, `at.gone = performance.now()`)
 			p.sabotage("destroy")
-			p.Until(chromium.Patience, `at.again`)
+			p.Until(`at.again`)
 			again, start := chromium.JS[float64](p.Tab, `at.again - at.gone`), chromium.JS[float64](p.Tab, `at.first - at.start`)
 			t.Logf("started in %.0f ms, on again after %.0f ms", start, again)
 			best = min(best, again/start)

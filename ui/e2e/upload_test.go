@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
@@ -68,12 +67,12 @@ func TestStrangeFiles(t *testing.T) {
 	// A picture's bytes are tokens, as any file's are, though no text: it can be taken, and deleted again.
 	p.drop(file("holiday.png", picture.Bytes()))
 	p.says("#notices", "This is no plain text.", "holiday.png is taken as it is: each of its bytes is a token.")
-	p.Until(3*time.Minute, `document.querySelector("#data-source option:checked").innerText === "holiday.png"`)
+	p.Until(`document.querySelector("#data-source option:checked").innerText === "holiday.png"`)
 	p.Click("#notices .close")
 	p.Click("#delete-text")
 	p.says("#text-dialog", "holiday.png", "No kept run reads it.")
 	p.Click("#text-yes")
-	p.Until(3*time.Minute, `document.querySelector("#data-source option:checked").innerText === "Stories (generated)"`)
+	p.Until(`document.querySelector("#data-source option:checked").innerText === "Stories (generated)"`)
 	choose("#text-file", file("nothing.txt", nil))
 	refused("nothing.txt is empty")
 	p.drop(file("wide.txt", []byte("\xff\xfeO\x00n\x00c\x00e\x00")))
@@ -131,13 +130,13 @@ func TestStrangeFiles(t *testing.T) {
 	}
 	damage("step-00000004")
 	choose("#upload-files", archive(t, run, filepath.Join(dir, "older.zip")))
-	p.phase(60*time.Second, "paused")
+	p.phase("paused")
 	if got := p.step(); got != 2 {
 		t.Errorf("the run is at step %d, its whole checkpoint is of 2", got)
 	}
 	p.says("#notices", "passed over a damaged checkpoint", "step-00000004/optimizer.safetensors")
 	p.Click("#stop")
-	p.phase(60*time.Second, "idle")
+	p.phase("idle")
 	p.Click("#notices .close")
 	damage("step-00000002")
 	choose("#upload-files", archive(t, run, filepath.Join(dir, "none.zip")))
@@ -145,9 +144,9 @@ func TestStrangeFiles(t *testing.T) {
 
 	// After all that, a text of the person's.
 	p.drop(file("tale.txt", []byte(strings.Repeat("Once there was a file that was a text. ", 200))))
-	p.Until(30*time.Second, `document.querySelector("#data-source option:checked").innerText === "tale.txt"`)
+	p.Until(`document.querySelector("#data-source option:checked").innerText === "tale.txt"`)
 	p.Click("#start")
-	p.phase(60*time.Second, "finished")
+	p.phase("finished")
 	p.says("#headline-title", "steps done")
 	p.silent("#failure, #notices")
 	p.Click("#tab-runs")

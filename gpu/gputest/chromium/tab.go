@@ -196,12 +196,11 @@ var Patience = func() time.Duration {
 // hang ends a browser that hangs, before go test itself gives up.
 const hang = 100 * time.Minute
 
-// Until waits until an expression is true, and fails the test after the longer one of limit and Patience.
-func (x *Tab) Until(limit time.Duration, expression string) {
+// Until waits until an expression is true, and fails the test after Patience.
+func (x *Tab) Until(expression string) {
 	x.t.Helper()
-	limit = Patience
 	begin := time.Now()
-	end := begin.Add(limit)
+	end := begin.Add(Patience)
 	for {
 		ok, err := Eval[bool](x.Page, "Boolean("+expression+")")
 		if err == nil && ok {
@@ -209,7 +208,7 @@ func (x *Tab) Until(limit time.Duration, expression string) {
 		}
 		if time.Now().After(end) {
 			text, _ := Eval[string](x.Page, "document.body?.innerText ?? ''")
-			x.t.Fatalf("not within %v: %s (%v)\nconsole: %s\npage: %.3000s", limit, expression, err, strings.Join(x.Console(), "\n"), text)
+			x.t.Fatalf("not within %v: %s (%v)\nconsole: %s\npage: %.3000s", Patience, expression, err, strings.Join(x.Console(), "\n"), text)
 		}
 		// To ask takes milliseconds of both processes: what takes long is asked for less often.
 		time.Sleep(min(max(50*time.Millisecond, time.Since(begin)/10), 250*time.Millisecond))
@@ -223,7 +222,7 @@ func (x *Tab) Click(selector string) {
 	if err != nil {
 		x.t.Fatal(err)
 	}
-	x.Until(Patience, fmt.Sprintf("(e => e && !e.disabled && e.offsetParent !== null)(document.querySelector(%s))", q))
+	x.Until(fmt.Sprintf("(e => e && !e.disabled && e.offsetParent !== null)(document.querySelector(%s))", q))
 	x.Do(chromedp.Click(chromedp.CSS(selector)))
 }
 
