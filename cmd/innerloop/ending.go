@@ -46,9 +46,11 @@ func (f *folder) begin(started time.Time, reached func() int) error {
 	return nil
 }
 
-// end says in the folder that the run ended with err. A folder that is another's by now is not told.
+// end says in the folder that the run ended with err. A folder that is another's by now is not told: the one that the
+// run was saved in is.
 func (f *folder) end(err error) error {
-	if f.ending == nil || f.Check() != nil {
+	dir := cmp.Or(f.beside, f.dir)
+	if f.ending == nil || f.beside == "" && f.Check() != nil {
 		return nil
 	}
 	e := f.ending
@@ -56,7 +58,7 @@ func (f *folder) end(err error) error {
 	if err != nil {
 		e.Error = oneLine(err)
 	}
-	return fail(exitOutput, e.Write(f.dir))
+	return fail(exitOutput, e.Write(dir))
 }
 
 // endedAs is how the run of so many steps in a folder ended, in a word or two, and what the folder says of that. An error is

@@ -32,6 +32,7 @@ type folder struct {
 	ending  *train.Ending // what the folder is going to say of how the run ended; nil: it has not begun
 	reached func() int    // the step that it is at
 	broken  []string      // lines of its files that were passed over, in a line each
+	beside  string        // the folder that the run was saved in when this one was gone; empty: it was not
 }
 
 // newName is a folder for a run without --out: runs/book-20060102-150405, the time being t's.

@@ -104,7 +104,7 @@ func TestOneFolderAtOnce(t *testing.T) {
 // A run whose folder is moved away or removed ends, with its checkpoint in a new folder next to it; a run that has begun in
 // the old name's folder since is not touched.
 func TestMoved(t *testing.T) {
-	for _, how := range []string{"moved", "replaced", "removed", "removed with what it lies in"} {
+	for _, how := range []string{"moved", "moved and interrupted", "replaced", "removed", "removed with what it lies in"} {
 		t.Run(how, func(t *testing.T) {
 			root := filepath.Join(t.TempDir(), "runs")
 			dir := filepath.Join(root, "a")
@@ -112,8 +112,11 @@ func TestMoved(t *testing.T) {
 			var other string
 			var err error
 			switch how {
-			case "moved", "replaced":
+			case "moved", "moved and interrupted", "replaced":
 				err = os.Rename(dir, filepath.Join(root, "b"))
+				if how == "moved and interrupted" && err == nil {
+					err = c.Process.Signal(syscall.SIGTERM)
+				}
 				if how == "replaced" && err == nil {
 					if _, errs, code := innerloop(append(leastArgs(dir, 2), "--seed", "7")...); code != exitOK {
 						t.Fatal(errs)
@@ -137,6 +140,14 @@ func TestMoved(t *testing.T) {
 				dir, at.Step, beside, beside)
 			if err != nil || len(damaged) > 0 || stderr.String() != want {
 				t.Errorf("%v, %v, standard error\n%s\nwant\n%s", err, damaged, stderr, want)
+			}
+			e, err := train.ReadEnding(beside)
+			if err != nil || e.Code != exitOutput || e.Step != at.Step || "innerloop: "+e.Error+"\n" != want {
+				t.Errorf("the folder beside says %+v, %v, want code %d, step %d and what the program said", e, err, exitOutput, at.Step)
+			}
+			shows := fmt.Sprintf(" %d/1000000  failed: ", at.Step)
+			if out, errs, code := innerloop("runs", beside); code != exitOK || !strings.Contains(out, shows) {
+				t.Errorf("runs: exit code %d, want %q in\n%s%s", code, shows, out, errs)
 			}
 			if how == "replaced" {
 				if now := endState(t, dir); now != other {

@@ -166,6 +166,7 @@ func (r *report) saveBeside(why error) error {
 	if err != nil {
 		return failf(exitOutput, "%w, and its checkpoint cannot be written beside it: %w", why, err)
 	}
+	r.out.beside = dir
 	return failf(exitOutput, "%w; its checkpoint is in %s: to go on: %s", why, dir, resumeCommand(dir))
 }
 
@@ -192,6 +193,9 @@ func (r *report) finish(err error) error {
 		err = r.end(err)
 	}
 	if errors.Is(err, rundir.ErrMoved) {
+		if moved := r.out.Check(); moved != nil && errors.Is(err, context.Canceled) { // a signal came first: it was obeyed
+			err = moved
+		}
 		return r.saveBeside(err)
 	}
 	return err

@@ -175,6 +175,7 @@ func summarize(dir string) (*runSummary, error) {
 	}
 	s.TokensPerSecond = math.Round(rate(p.Last.Tokens, p.Seconds))
 	s.Ended, s.Exit, s.unread = endedAs(dir, s.Steps)
+	s.Step = max(s.Step, train.LatestStep(dir)) // a run that was saved beside its folder has no metrics
 	for _, name := range []string{metricsFile, runConfigFile} {
 		if st, err := os.Stat(filepath.Join(dir, name)); err == nil && s.When.IsZero() {
 			s.When = st.ModTime().Round(time.Second)

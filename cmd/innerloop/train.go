@@ -203,9 +203,15 @@ func (f *trainFlags) findRun() error {
 	case f.out == "":
 		return failf(exitUsage, "--resume: which run? Want its folder, as in innerloop train --resume runs/book; innerloop runs lists them")
 	}
+	if st, err := os.Stat(f.out); err == nil && !st.IsDir() {
+		return failf(exitData, "%s: is a file, want the folder of a run", f.out)
+	}
 	_ = rundir.Repair(f.out) // what cannot be repaired shows when it is read
 	_, err := train.LoadRun(f.out)
 	if errors.Is(err, fs.ErrNotExist) {
+		if at, _, err := train.Latest(f.out); err == nil { // to begin would lose it
+			return failf(exitData, "%s: has checkpoints, but no %s: copy that of %s there", f.out, runConfigFile, at.Dir)
+		}
 		if f.resume.auto {
 			f.resume.on = false
 			return nil

@@ -98,7 +98,7 @@ func expectsCheck(header []byte) bool {
 
 // errRewritten is for a file that another program changed and wrote again with
 // the metadata that it had, too.
-var errRewritten = errors.New("its bytes are not those whose SHA-256 its header states: a bit has changed, or another program has written to it")
+var errRewritten = errors.New("its bytes are not those whose SHA-256 its header states: a bit has changed, or another program has written to it: copy it anew or, where it was changed on purpose, remove innerloop.sha256 and innerloop.check from its metadata")
 
 // verify compares the size bytes of r, which begin with word and header, with
 // the sum that the header states.

@@ -68,11 +68,11 @@ func TestCheck(t *testing.T) {
 	}{
 		"cut":     {b[:len(b)-4], `safetensors: memory: damaged: tensor "n": data_offsets [8,16) reach past the 12 bytes of data in the file`},
 		"longer":  {append(bytes.Clone(b), 0), `safetensors: memory: damaged: tensors cover 16 bytes of data, the file has 17`},
-		"changed": {bytes.Replace(b, []byte("\x80\x3f"), []byte("\x80\x40"), 1), "safetensors: memory: damaged: its bytes are not those whose SHA-256 its header states: a bit has changed, or another program has written to it"},
+		"changed": {bytes.Replace(b, []byte("\x80\x3f"), []byte("\x80\x40"), 1), "safetensors: memory: damaged: its bytes are not those whose SHA-256 its header states: a bit has changed, or another program has written to it: copy it anew or, where it was changed on purpose, remove innerloop.sha256 and innerloop.check from its metadata"},
 		"written anew": {raw(`{"__metadata__": {"innerloop.sha256": "`+zeroDigits+`"}, "x": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}`, 4),
-			"safetensors: memory: damaged: its bytes are not those whose SHA-256 its header states: a bit has changed, or another program has written to it"},
+			"safetensors: memory: damaged: its bytes are not those whose SHA-256 its header states: a bit has changed, or another program has written to it: copy it anew or, where it was changed on purpose, remove innerloop.sha256 and innerloop.check from its metadata"},
 		"no sum": {raw(`{"__metadata__":{"innerloop.check":"x"},"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, 4),
-			"safetensors: memory: damaged: its bytes are not those whose SHA-256 its header states: a bit has changed, or another program has written to it"},
+			"safetensors: memory: damaged: its bytes are not those whose SHA-256 its header states: a bit has changed, or another program has written to it: copy it anew or, where it was changed on purpose, remove innerloop.sha256 and innerloop.check from its metadata"},
 	} {
 		if _, err := Parse(c.file); err == nil || err.Error() != c.want {
 			t.Errorf("%s: got  %v\nwant %s", what, err, c.want)
