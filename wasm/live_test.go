@@ -105,7 +105,12 @@ func TestShownAgain(t *testing.T) {
 	at := x.await("saved", func(m posted) bool { return m.Event == "saved" }).Data["step"].(float64)
 	from := x.count()
 	x.awaitFrom(from, "steps", func(m posted) bool { return m.Event == "steps" })
-	x.s.open.run.Saves.Every = 0 // and saves no more
+	quiet := make(chan struct{})
+	x.mu.Lock()
+	x.hold = func() { x.s.open.run.Saves.Every = 0; close(quiet) } // it saves no more
+	x.mu.Unlock()
+	x.ask("describe", map[string]any{"config": tiny(nil)}) // between two of its steps
+	<-quiet
 	for range 20 {
 		from := x.count()
 		x.awaitFrom(from, "steps", func(m posted) bool { return m.Event == "steps" })

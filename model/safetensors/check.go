@@ -96,6 +96,33 @@ func expectsCheck(header []byte) bool {
 	return bytes.Contains(header, []byte(sumKey)) || bytes.Contains(header, []byte(noteKey))
 }
 
+// copied says whether another program wrote a header into which it copied the
+// metadata that it had read, check and all, as Python's json module writes:
+// with spaces between what Write puts side by side. The check is of the file
+// that was read, and says nothing of this one. No single flip makes two such
+// spaces of what Write wrote.
+func copied(header []byte) bool {
+	spaces, inText := 0, false
+	for i, c := range bytes.TrimRight(header, " ") {
+		switch {
+		case c == '"' && !escaped(header, i):
+			inText = !inText
+		case !inText && (c == ' ' || c == '\n' || c == '\t' || c == '\r'):
+			spaces++
+		}
+	}
+	return spaces >= 2
+}
+
+// escaped says whether an odd number of backslashes stands before a place.
+func escaped(header []byte, i int) bool {
+	n := 0
+	for i-n > 0 && header[i-n-1] == '\\' {
+		n++
+	}
+	return n%2 == 1
+}
+
 // errRewritten is for a file that another program changed and wrote again with
 // the metadata that it had, too.
 var errRewritten = errors.New("its bytes are not those whose SHA-256 its header states: a bit has changed, or another program has written to it: copy it anew or, where it was changed on purpose, remove innerloop.sha256 and innerloop.check from its metadata")

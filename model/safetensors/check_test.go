@@ -58,8 +58,8 @@ func TestEveryFlipIsFound(t *testing.T) {
 	}
 }
 
-// Half a file, and a file that another program wrote again with the metadata that it found, are not whole; one that has
-// no check is read, and says so.
+// Half a file, and one whose bytes changed, are not whole. One that has no check is read, and says so, as is one into
+// which another program copied the metadata that it found.
 func TestCheck(t *testing.T) {
 	b := small(t)
 	for what, c := range map[string]struct {
@@ -69,7 +69,7 @@ func TestCheck(t *testing.T) {
 		"cut":     {b[:len(b)-4], `safetensors: memory: damaged: tensor "n": data_offsets [8,16) reach past the 12 bytes of data in the file`},
 		"longer":  {append(bytes.Clone(b), 0), `safetensors: memory: damaged: tensors cover 16 bytes of data, the file has 17`},
 		"changed": {bytes.Replace(b, []byte("\x80\x3f"), []byte("\x80\x40"), 1), "safetensors: memory: damaged: its bytes are not those whose SHA-256 its header states: a bit has changed, or another program has written to it: copy it anew or, where it was changed on purpose, remove innerloop.sha256 and innerloop.check from its metadata"},
-		"written anew": {raw(`{"__metadata__": {"innerloop.sha256": "`+zeroDigits+`"}, "x": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}`, 4),
+		"written anew": {raw(`{"__metadata__":{"innerloop.sha256":"`+zeroDigits+`"},"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, 4),
 			"safetensors: memory: damaged: its bytes are not those whose SHA-256 its header states: a bit has changed, or another program has written to it: copy it anew or, where it was changed on purpose, remove innerloop.sha256 and innerloop.check from its metadata"},
 		"no sum": {raw(`{"__metadata__":{"innerloop.check":"x"},"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, 4),
 			"safetensors: memory: damaged: its bytes are not those whose SHA-256 its header states: a bit has changed, or another program has written to it: copy it anew or, where it was changed on purpose, remove innerloop.sha256 and innerloop.check from its metadata"},
@@ -78,7 +78,11 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%s: got  %v\nwant %s", what, err, c.want)
 		}
 	}
-	f, err := Parse(raw(`{"__metadata__":{"format":"pt"},"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, 4))
+	f, err := Parse(raw(`{"__metadata__": {"innerloop.sha256": "`+zeroDigits+`", "a": "\" , b"}, "x": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}`, 4))
+	if err != nil || f.Checked() || len(f.Metadata()) != 1 {
+		t.Errorf("metadata that Python's json wrote again: %v, want a file without a check", err)
+	}
+	f, err = Parse(raw(`{"__metadata__":{"format":"pt"},"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, 4))
 	if err != nil || f.Checked() {
 		t.Errorf("a file of another program: %v, want one without a check", err)
 	}

@@ -81,7 +81,9 @@ func NewReader(r io.ReaderAt, size int64, label string) (*File, error) {
 	f.data = 8 + int64(n)
 	var err error
 	f.metadata, f.infos, err = parseHeader(header, size-f.data)
-	if f.checked = expectsCheck(header); f.checked {
+	if err == nil && copied(header) {
+		f.metadata = withoutCheck(f.metadata)
+	} else if f.checked = expectsCheck(header); f.checked {
 		if err == nil {
 			err = verify(r, size, word[:], header)
 		}
