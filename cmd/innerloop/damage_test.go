@@ -165,7 +165,7 @@ func TestBitFlips(t *testing.T) {
 	}
 	flipped, named, passed := 500, 0, 0
 	if testing.Short() {
-		flipped = 50
+		flipped = 10
 	}
 	r := rand.New(rand.NewPCG(12, 500))
 	for range flipped {

@@ -80,6 +80,9 @@ A folder that is no run, or a damaged one, is named on standard error and passed
 
 func (a *app) runs(dir string, asJSON bool) error {
 	es, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return failf(exitData, "%s: no such folder: innerloop train makes runs, in ./runs unless --out names another place; innerloop runs DIR looks elsewhere", shown(dir))
+	}
 	if err != nil {
 		return failf(exitData, "%s: %w", dir, cause(err))
 	}
