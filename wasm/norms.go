@@ -48,7 +48,9 @@ func (o *openRun) sendNorms() error {
 	}
 	o.s.host.Post(event{"norms", d}, columns)
 	o.norms.list, o.norms.step = list, d.Step
-	if o.norms.pace.Due() {
+	// What eps or a fault changes is in the log however short it lasts.
+	changed := o.norms.kept > 0 && (o.norms.eps != d.Eps || o.norms.fault != o.run.Model.Fault())
+	if changed || o.norms.pace.Due() {
 		start := timeNow()
 		o.logNorms()
 		o.norms.pace.Spent(start)
@@ -58,11 +60,13 @@ func (o *openRun) sendNorms() error {
 
 // normLog is the log of what an open run's normalisers did.
 type normLog struct {
-	log  *train.NormLog
-	pace train.Budget
-	list []model.NormStats // of the last step that was told
-	step int
-	kept int // the last step in the log
+	log   *train.NormLog
+	pace  train.Budget
+	list  []model.NormStats // of the last step that was told
+	step  int
+	kept  int // the last step in the log, and what it was made with
+	eps   float64
+	fault model.Fault
 }
 
 // logNorms adds the last step to the log, if it is not yet there.
@@ -73,7 +77,7 @@ func (o *openRun) logNorms() {
 	}
 	err := n.log.Add(n.step, n.list, o.run.Config.Model.HeadDim(), o.run.Model.Fault())
 	if err == nil {
-		n.kept = n.step
+		n.kept, n.eps, n.fault = n.step, n.list[0].Eps, o.run.Model.Fault()
 	}
 	o.logged(err)
 }
