@@ -281,8 +281,9 @@ func fits(x float32, d safetensors.DType) bool {
 		return a < 65520
 	case safetensors.BF16:
 		return a < float64(math.Float32frombits(0x7f7f8000))
+	default:
+		return true
 	}
-	return true
 }
 
 // Write writes the checkpoint to dir, which exists, as one file of weights of type d, F32, F16 or BF16, rounded to

@@ -15,12 +15,8 @@ import (
 // what is here takes what Config.Text writes, anywhere, and anything of TOML 1.0 that has the same shape: tables of
 // numbers, truth values, strings on one line and lists of them.
 
-// smallDecode reads text into c. Errors have the place: name:line.
-func smallDecode(name string, text []byte, c *Config) error {
-	return smallRead(name, text, c, map[string]bool{})
-}
-
-// smallRead is smallDecode that notes in seen, which is empty, the keys and tables that text has.
+// smallRead reads text into c and notes in seen, which is empty, the keys and tables that text has. Errors have the place:
+// name:line.
 func smallRead(name string, text []byte, c *Config, seen map[string]bool) error {
 	text, err := plainText(name, text)
 	if err != nil {

@@ -110,3 +110,8 @@ func FuzzSmallTOML(f *testing.F) {
 		}
 	})
 }
+
+// smallDecode reads text into c. Errors have the place: name:line.
+func smallDecode(name string, text []byte, c *Config) error {
+	return smallRead(name, text, c, map[string]bool{})
+}

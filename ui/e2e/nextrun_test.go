@@ -7,15 +7,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 
 	"innerloop/gpu/gputest/chromium"
 )
-
-// long is for what takes its time on a busy machine: a wait waits for the thing.
-const long = 5 * time.Minute
 
 // setting types a value into a field of the settings.
 func (p *page) setting(key, value string) {
