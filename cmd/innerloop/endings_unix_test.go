@@ -198,7 +198,7 @@ func TestEndings(t *testing.T) {
 			if err := r.Close(); err != nil {
 				t.Fatal(err)
 			}
-			for before, end := size(dir), time.Now().Add(time.Minute); size(dir) == before; time.Sleep(time.Millisecond) {
+			for before, end := size(dir), time.Now().Add(15*time.Minute); size(dir) == before; time.Sleep(time.Millisecond) {
 				if time.Now().After(end) {
 					t.Fatalf("ending %d: without a reader it trains no more: %s", n, &stderr)
 				}

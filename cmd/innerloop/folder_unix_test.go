@@ -204,7 +204,7 @@ func TestPipes(t *testing.T) {
 			{"diagnose", "--device", "cpu", dir}, {"export", "--model", dir, "--out", filepath.Join(root, "to")}, {"export", "--model", whole, "--out", dir, "--force"},
 			append(leastArgs(dir, 2), "--force"), {"train", "--resume", dir, "--steps", "3", "--quiet"},
 		} {
-			ctx, stop := context.WithTimeout(context.Background(), 5*time.Minute) // for ever, if at all
+			ctx, stop := context.WithTimeout(context.Background(), 15*time.Minute) // for ever, if at all
 			b, err := exec.CommandContext(ctx, "innerloop", args...).CombinedOutput()
 			if ctx.Err() != nil {
 				t.Errorf("%s is a pipe: innerloop %s waits for ever: %s", name, strings.Join(args, " "), b)

@@ -8,7 +8,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"innerloop/internal/check"
 )
+
+func init() { check.HearSignals() }
 
 // hangUp checks that a server goes on where nobody reads what it prints, and that a terminal that hangs up ends it as
 // Ctrl-C does.
