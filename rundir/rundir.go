@@ -9,7 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
+	"unicode/utf8"
 
+	"innerloop/internal/symlink"
 	"innerloop/model"
 	"innerloop/train"
 )
@@ -43,6 +46,9 @@ func Reserve(dir string, c train.Config, force bool) (*Place, error) {
 	p := &Place{dir: dir, force: force, data: dataOf(c)}
 	switch st, err := os.Stat(dir); {
 	case errors.Is(err, fs.ErrNotExist):
+		if err := symlink.Dangling(dir); err != nil {
+			return nil, err
+		}
 		return p, nil
 	case err != nil:
 		return nil, err
@@ -240,10 +246,31 @@ func mkdirNew(dir string, another bool) (string, error) {
 	}
 }
 
-// MakeAll is os.MkdirAll that tells which folders it made, the innermost first.
+// mkdirBeside makes a folder that was not there, of dir's name with more at its end. Where that is too long for the file
+// system, whose limit nothing tells, characters before it give way.
+func mkdirBeside(dir, more string) (string, error) {
+	in, base := filepath.Split(dir)
+	for {
+		name, err := mkdirNew(in+base+more, true)
+		_, last := utf8.DecodeLastRuneInString(base)
+		if !errors.Is(err, syscall.ENAMETOOLONG) || len(base) <= last {
+			return name, err
+		}
+		base = base[:len(base)-last]
+	}
+}
+
+// MakeAll is os.MkdirAll that tells which folders it made, the innermost first. A link in its way that leads nowhere is an
+// error: it is no folder of ours to make, nor to remove.
 func MakeAll(dir string) (made []string, err error) {
 	for d := filepath.Clean(dir); ; d = filepath.Dir(d) {
-		if _, err := os.Stat(d); err == nil || filepath.Dir(d) == d {
+		if _, err := os.Lstat(d); err == nil {
+			if err := symlink.Dangling(d); err != nil {
+				return nil, err
+			}
+			break
+		}
+		if filepath.Dir(d) == d {
 			break
 		}
 		made = append(made, d)
@@ -266,7 +293,9 @@ func Resume(dir string) (*Folder, error) {
 	}
 	f := &Folder{Dir: dir, lock: lock}
 	if err = Recover(dir); err == nil {
-		err = clean(dir)
+		if err = clean(dir); errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+			err = nil // it may be a whole run that only asks whether it is one; GoOn finds out whether it may write
+		}
 	}
 	if err == nil {
 		f.files, err = readFiles(dir)
@@ -343,7 +372,7 @@ func (f *Folder) Beside(c train.Config) (string, error) {
 	if _, err := MakeAll(filepath.Dir(f.Dir)); err != nil {
 		return "", err
 	}
-	dir, err := mkdirNew(filepath.Clean(f.Dir)+"-saved", true)
+	dir, err := mkdirBeside(filepath.Clean(f.Dir), "-saved")
 	if err != nil {
 		return dir, err
 	}

@@ -256,6 +256,33 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// A name to which nothing more can be added gives way, by whole characters, to what is added.
+func TestBesideLongName(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), strings.Repeat("é", 127))
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Skip("the file system does not take the name: ", err)
+	}
+	write(t, dir, train.RunConfigFile, "")
+	f, err := Resume(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close() //nolint:errcheck // was only read
+	seen := map[string]bool{}
+	for range 3 {
+		to, err := f.Beside(config(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		base := filepath.Base(to)
+		name, _, ok := strings.Cut(base, "-saved")
+		if _, err := train.LoadRun(to); err != nil || !ok || seen[to] || len(base) < 250 || strings.Trim(name, "é") != "" {
+			t.Errorf("%s: %v, want a folder with a name as long as it may be", to, err)
+		}
+		seen[to] = true
+	}
+}
+
 func TestNames(t *testing.T) {
 	for name, want := range map[string][2]bool{
 		"events.out.tfevents.1700000000.innerloop.0": {true, false}, "events.out.tfevents.1700000000.myhost": {}, "events.out.tfevents.1.innerloop.x": {},

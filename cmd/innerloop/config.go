@@ -94,6 +94,10 @@ func textName(file string) string {
 		}
 		return '-'
 	}, base)
+	const most = 100 // of a name's bytes: file systems take 143 to 255, and a date, or -saved, follows
+	if len(base) > most {
+		base = strings.ToValidUTF8(base[:most], "")
+	}
 	if base = strings.Trim(base, ".-"); base == "" {
 		return "run"
 	}

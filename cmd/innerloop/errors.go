@@ -45,7 +45,8 @@ which ends the program at once. Other commands are ended by SIGINT, SIGTERM and 
 SIGQUIT with code 7; SIGABRT prints what the program is doing.
 
 Where nobody reads standard output any more, as after | head, training goes on in silence; other commands end, silently,
-by SIGPIPE (a shell says 141).`
+by SIGPIPE (a shell says 141). Where standard output is a file on a full disk training goes on, is saved, and exits with 5
+at its end; other commands exit with 5, too.`
 
 // failure is an error that knows its exit code.
 type failure struct {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"innerloop/internal/symlink"
 	"innerloop/model"
 	"innerloop/model/safetensors"
 	"innerloop/rundir"
@@ -124,7 +125,7 @@ func (f *convertFlags) reserve() (*modelFolder, error) {
 	st, err := os.Stat(f.out)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return to, nil
+		return to, fail(exitOutput, symlink.Dangling(f.out))
 	case err != nil:
 		return nil, failf(exitOutput, "--out %s: %w", f.out, cause(err))
 	case !st.IsDir():

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"innerloop/data"
+	"innerloop/internal/symlink"
 	"innerloop/model"
 	"innerloop/rundir"
 	"innerloop/train"
@@ -103,6 +104,9 @@ func (f *generateFlags) check(c *cobra.Command) error {
 func checkOutput(flag, path, what string, is func(start []byte) bool) error {
 	if path == "" {
 		return nil
+	}
+	if err := symlink.Dangling(path); err != nil {
+		return failf(exitOutput, "%s %w", flag, err)
 	}
 	if _, err := os.Stat(filepath.Dir(path) + string(filepath.Separator)); err != nil {
 		return failf(exitOutput, "%s %s: %w", flag, path, cause(err))

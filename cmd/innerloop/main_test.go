@@ -70,6 +70,21 @@ func TestText(t *testing.T) {
 }
 
 // auto takes hardware, and pure Go over an adapter that is software.
+// Columns of a table are those of a terminal, where some characters take two and others none.
+func TestTable(t *testing.T) {
+	got := table([][]string{{"run", "val"}, {"book", "1.5"}, {"runs/漢字", "2"}, {"e\u0301te\u0301", "3"}, {"👍🏽", "ダ"}, {"née", "－"}})
+	want := "" +
+		"  run        val\n" +
+		"  book       1.5\n" +
+		"  runs/漢字    2\n" +
+		"  e\u0301te\u0301          3\n" +
+		"  👍🏽          ダ\n" +
+		"  née         －\n"
+	if got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
 func TestChooseAuto(t *testing.T) {
 	soft, hard := gpu.Adapter{Name: "llvmpipe", Software: true}, gpu.Adapter{Name: "Iris"}
 	for _, c := range []struct {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"innerloop/internal/symlink"
 	"innerloop/rundir"
 	"innerloop/train"
 )
@@ -80,6 +81,9 @@ A folder that is no run, or a damaged one, is named on standard error and passed
 
 func (a *app) runs(dir string, asJSON bool) error {
 	es, err := os.ReadDir(dir)
+	if link := symlink.Dangling(dir); err != nil && link != nil {
+		return fail(exitData, link)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return failf(exitData, "%s: no such folder: innerloop train makes runs, in ./runs unless --out names another place; innerloop runs DIR looks elsewhere", shown(dir))
 	}

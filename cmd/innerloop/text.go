@@ -2,12 +2,15 @@ package main
 
 import (
 	"fmt"
-	"innerloop/internal/words"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/clipperhouse/displaywidth"
+
+	"innerloop/internal/words"
 )
 
 // count prints 1,048,576.
@@ -69,15 +72,19 @@ func table(rows [][]string) string {
 	width := make([]int, len(rows[0]))
 	for _, r := range rows {
 		for i, c := range r {
-			width[i] = max(width[i], len(c))
+			width[i] = max(width[i], displaywidth.String(c))
 		}
 	}
 	var b strings.Builder
 	for _, r := range rows {
 		var line strings.Builder
-		fmt.Fprintf(&line, "  %-*s", width[0], r[0])
-		for i, c := range r[1:] {
-			fmt.Fprintf(&line, "  %*s", width[i+1], c)
+		for i, c := range r { // fmt pads by characters, of which some take two columns and some none
+			space := strings.Repeat(" ", width[i]-displaywidth.String(c))
+			if i == 0 {
+				line.WriteString("  " + c + space)
+			} else {
+				line.WriteString("  " + space + c)
+			}
 		}
 		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}

@@ -9,11 +9,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"innerloop/data"
+	"innerloop/internal/symlink"
 	"innerloop/model"
 	"innerloop/rundir"
 	"innerloop/train"
@@ -206,6 +208,9 @@ func (f *trainFlags) findRun() error {
 	if st, err := os.Stat(f.out); err == nil && !st.IsDir() {
 		return failf(exitData, "%s: is a file, want the folder of a run", f.out)
 	}
+	if err := symlink.Dangling(f.out); err != nil {
+		return fail(exitOutput, err)
+	}
 	_ = rundir.Repair(f.out) // what cannot be repaired shows when it is read
 	_, err := train.LoadRun(f.out)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -270,10 +275,25 @@ func (a *app) train(c *cobra.Command, f trainFlags) (err error) {
 	return a.trainIn(c, f, cfg, nil, nil, place, asked)
 }
 
+// unwritable says whether err is that a place is for others to write, or for nobody.
+func unwritable(err error) bool {
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)
+}
+
+// complete says of a run in a folder that cannot be written that there is nothing left to write.
+func (a *app) complete(f trainFlags, steps int) error {
+	if f.quiet {
+		a.out.printf("%s\n", a.named(f.out))
+	} else {
+		a.out.printf("%s: the run is complete: it made all of its %s\n", shown(f.out), plural(steps, "step"))
+	}
+	return a.out.failure()
+}
+
 // newest finds the checkpoint that a run goes on from, and cleans its folder; nil is a run that was ended before it made
 // one.
 func (a *app) newest(dir string, steps int) (*train.Checkpoint, error) {
-	if err := train.Clean(dir); err != nil {
+	if err := train.Clean(dir); err != nil && !unwritable(err) { // who cannot remove it cannot train there either: that has its own sentence
 		return nil, fail(exitOutput, err)
 	}
 	at, damaged, err := train.Latest(dir)
@@ -336,10 +356,19 @@ func (a *app) trainIn(c *cobra.Command, f trainFlags, cfg train.Config, from *tr
 	}
 	asked.begin()
 	if out != nil {
-		err = out.resume(cfg, run.Step())
+		if err = out.resume(cfg, run.Step()); err == nil {
+			err = out.begin(f.started, run.Step)
+		}
+		if finished := from != nil && from.Step == cfg.Train.Steps; err != nil && unwritable(err) {
+			if err = errors.Join(err, out.close(nil)); !finished {
+				return failf(exitOutput, "%w: the run is at step %d of %d and can only go on where it may write: make its folder writable, or go on in a copy of it", err, run.Step(), cfg.Train.Steps)
+			}
+			return a.complete(f, run.Step())
+		}
 	} else if out, err = createFolder(place, f.out, cfg); err == nil {
 		f.out = out.dir
 		defer func() { err = errors.Join(err, out.unlock()) }()
+		err = out.begin(f.started, run.Step)
 	}
 	if out != nil {
 		defer func() {
@@ -350,9 +379,6 @@ func (a *app) trainIn(c *cobra.Command, f trainFlags, cfg train.Config, from *tr
 		}()
 	}
 	if err != nil {
-		return err
-	}
-	if err := out.begin(f.started, run.Step); err != nil {
 		return err
 	}
 	err = errPanic // is what close is told where the rest panics

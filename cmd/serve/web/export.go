@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"innerloop/internal/symlink"
 )
 
 // marker is the file that makes a folder known for an export: a line "SHA-256  path" for each of its other files, as
@@ -34,7 +36,7 @@ func (s *Site) Export(ctx context.Context, dir string) (err error) {
 	if to, err := filepath.EvalSymlinks(dir); err == nil {
 		dir = to
 	}
-	if err := replaceable(dir); err != nil {
+	if err := errors.Join(symlink.Dangling(dir), replaceable(dir)); err != nil {
 		return err
 	}
 	files, err := s.files(ctx)
