@@ -25,7 +25,7 @@ type NormStats struct {
 	MaxZ, Bound    float64 // largest |z|, and sqrt(n-1), which no input can make it pass
 	KeyMin, KeyMax float64 // Euclidean length of a key
 	NonFinite      int     // elements
-	Gain           float64 // op.Gain of the smallest std: what the backward pass multiplies gradients by, at most
+	Gain           float64 // the largest op.Gain of a row: what the backward pass multiplies gradients by, at most
 	Weight, Bias   Range   // of the normaliser
 	Eps            float64 // that was set
 }
@@ -98,11 +98,21 @@ func (p *normProbes) read(m *LM, ex prog.Executor) ([]NormStats, error) {
 				Layer: layer, Head: h, XV: at(op.NormXVMin), XK: at(op.NormXKMin), Out: at(op.NormOutMin), Std: at(op.NormStdMin),
 				HighGain: float64(s[op.NormHighGain]), MaxZ: float64(s[op.NormZMax]), Bound: ttt.NormBound(f),
 				KeyMin: float64(s[op.NormXKLeast]), KeyMax: float64(s[op.NormXKLargest]), NonFinite: int(s[op.NormBad]),
-				Gain: op.Gain(float64(s[op.NormStdMin]), eps, f), Eps: eps, Weight: rangeOf(g[h*f : (h+1)*f]), Bias: rangeOf(b[h*f : (h+1)*f]),
+				Gain: gain(s, eps, f), Eps: eps, Weight: rangeOf(g[h*f : (h+1)*f]), Bias: rangeOf(b[h*f : (h+1)*f]),
 			})
 		}
 	}
 	return out, nil
+}
+
+// gain is the largest op.Gain of a head's rows. A faulty normaliser's std may be below 0: such rows count by how near to 0 they
+// are, as in the part of the rows with a high gain.
+func gain(s []float32, eps float64, n int) float64 {
+	std := float64(s[op.NormStdMin])
+	if std < 0 {
+		std = float64(s[op.NormNear]) - eps
+	}
+	return op.Gain(std, eps, n)
 }
 
 func rangeOf(v []float32) Range {

@@ -26,6 +26,7 @@ const (
 	NormXKLeast   // least and largest Euclidean length of a key
 	NormXKLargest //
 	NormBad       // elements of XV, XK, out, z and std that are not finite
+	NormNear      // the std+eps that is nearest to 0, without its sign
 	NormStats
 )
 
@@ -117,6 +118,7 @@ func normProbe[F prog.Float](c targetNormC, a *prog.Args[F], _ []F, lo, hi int) 
 	for h := lo; h < hi; h++ {
 		sv, sk, so, sd, length := newSpan[F](), newSpan[F](), newSpan[F](), newSpan[F](), newSpan[F]()
 		var zmax F
+		near := F(math.MaxFloat32)
 		bad, high := 0, 0
 		for r := h; r < c.N; r += c.H {
 			var square F
@@ -136,7 +138,11 @@ func normProbe[F prog.Float](c targetNormC, a *prog.Args[F], _ []F, lo, hi int) 
 			}
 			bad += sd.add(dev[r])
 			// Of two channels, see Gain.
-			if den := max(dev[r]+eps, -dev[r]-eps); den < F(quiet) && (c.F != 2 || den*den < F(quiet)*eps) {
+			den := max(dev[r]+eps, -dev[r]-eps)
+			if isFinite(den) {
+				near = min(near, den)
+			}
+			if den < F(quiet) && (c.F != 2 || den*den < F(quiet)*eps) {
 				high++
 			}
 		}
@@ -150,6 +156,6 @@ func normProbe[F prog.Float](c targetNormC, a *prog.Args[F], _ []F, lo, hi int) 
 			s[3*i], s[3*i+1], s[3*i+2] = x.lo, x.hi, x.sum/n
 		}
 		s[NormHighGain], s[NormZMax] = F(high)/rows, zmax
-		s[NormXKLeast], s[NormXKLargest], s[NormBad] = length.lo, length.hi, F(bad)
+		s[NormXKLeast], s[NormXKLargest], s[NormBad], s[NormNear] = length.lo, length.hi, F(bad), near
 	}
 }

@@ -42,6 +42,9 @@ func TestHighGain(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
+				if near := float64(stds[0] + float32(e)); math.Abs(float64(got[op.NormNear])-near) > 1e-6*near {
+					t.Errorf("%d channels, eps %g: the nearest to 0 is %g, want %g", f, e, got[op.NormNear], near)
+				}
 				if n := math.Round(float64(got[op.NormHighGain]) * float64(rows)); int(n) != want {
 					t.Errorf("%d channels, eps %g: %g rows of a high gain, want %d", f, e, n, want)
 				}

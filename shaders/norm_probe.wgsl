@@ -1,6 +1,7 @@
 // What a run looks at of the target's normaliser, of every head: least, greatest and mean of XV, XK, target and dev
 // (the standard deviation), the part of rows with a gain 1/(dev+eps) above 100, the largest |z|, the least and largest length of a key, and
-// how many elements are not finite, which count nowhere else. One workgroup a head; an invocation takes whole rows.
+// how many elements are not finite, which count nowhere else, and the dev+eps that is nearest to 0. One workgroup a head; an
+// invocation takes whole rows.
 // reference: op/normprobe.go normProbe
 override N: u32 = 4u;  // rows: tokens * heads, the head counting fastest
 override H: u32 = 2u;  // heads
@@ -52,7 +53,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
   var sd = none;
   var length_ = none;
   var zs = vec3<f32>(0.0, 0.0, 0.0);  // greatest |z|; elements that are not finite
-  var high = vec3<f32>(0.0, 0.0, 0.0);
+  var high = vec3<f32>(most, 0.0, 0.0);  // least |dev+eps|; rows of a high gain
   let quiet = 0.01;
   for (var r = h + i * H; r < N; r += WG * H) {
     var square = 0.0;
@@ -71,6 +72,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
     sd = span(sd, dev[r]);
     // A row of two channels has the gain eps/(dev+eps)^2.
     let den = abs(dev[r] + eps[0]);
+    if (finite(den)) { high.x = min(high.x, den); }
     if (finite(dev[r]) && den < quiet && (F != 2u || den * den < quiet * eps[0])) { high.z += 1.0; }
   }
   sv = merge(i, sv);
@@ -83,7 +85,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
   if (i != 0u) { return; }
   let rows = f32(N / H);
   let n = rows * f32(F);
-  let o = h * 17u;
+  let o = h * 18u;
   stats[o] = sv.x;
   stats[o + 1u] = sv.y;
   stats[o + 2u] = sv.z / n;
@@ -101,4 +103,5 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
   stats[o + 14u] = length_.x;
   stats[o + 15u] = length_.y;
   stats[o + 16u] = zs.z;
+  stats[o + 17u] = high.x;
 }

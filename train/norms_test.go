@@ -174,6 +174,51 @@ func TestEpsActsAtOnce(t *testing.T) {
 	})
 }
 
+// What a log says of gains agrees with itself, also where a faulty normaliser divides by numbers below 0: the largest is
+// above 100 where rows have such ones, and a number.
+func TestGainsAgree(t *testing.T) {
+	for _, fault := range []model.Fault{model.StdAliased, model.NearKeys, ""} {
+		t.Run(string(fault), func(t *testing.T) {
+			gputest.Each(t, func(t *testing.T, ex prog.Executor) {
+				c := deep("stories")
+				c.Model.NumHiddenLayers, c.Model.Layers, c.Train.Steps, c.Train.Fault = 2, "1", 1, string(fault)
+				text, err := train.Corpus(c.Data)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r, err := train.New(c, ex, text)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer r.Close()
+				r.StopAt = 1
+				if err := r.Train(context.Background(), silent{&watcher{}}); err != nil {
+					t.Fatal(err)
+				}
+				list, err := r.Norms()
+				if err != nil {
+					t.Fatal(err)
+				}
+				below := false
+				for _, s := range list {
+					below = below || s.Std.Min < 0
+					if math.IsInf(s.Gain, 0) || s.Gain > model.HighGain != (s.HighGain > 0) {
+						t.Errorf("layer %d, head %d: std from %g to %g, a gain above %d in %g of the rows, but at most %g", s.Layer, s.Head, s.Std.Min, s.Std.Max, model.HighGain, s.HighGain, s.Gain)
+					}
+				}
+				if below != (fault == model.StdAliased) {
+					t.Errorf("std below 0: %v", below)
+				}
+			})
+		})
+	}
+}
+
+// silent is a watcher that does not ask whether the normaliser is right.
+type silent struct{ *watcher }
+
+func (silent) Steps([]train.Step, float64) error { return nil }
+
 // loads counts the programs that are loaded.
 type loads struct {
 	prog.Executor
