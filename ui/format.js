@@ -136,3 +136,6 @@ export const byteGlyph = (b) => (b < 128 ? glyph(String.fromCharCode(b)) : `0x${
 
 /** @param {number} p a probability */
 export const percent = (p) => (p >= 0.9995 ? "100 %" : p >= 0.0995 ? `${(100 * p).toFixed(0)} %` : p >= 0.001 ? `${(100 * p).toFixed(1)} %` : "< 0.1 %");
+
+/** ended is s with a full stop, unless it ends in a stop of its own. @param {string} s */
+export const ended = (s) => (s === "" || /[.:!?…]$/.test(s) ? s : `${s}.`);

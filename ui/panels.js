@@ -2,7 +2,7 @@
 // What went wrong and what can be done: the failure panel, and notices.
 
 import { $, h, icon, input, put } from "./dom.js";
-import { count } from "./format.js";
+import { count, ended } from "./format.js";
 
 /**
  * @typedef {import("./app.js").App} App
@@ -92,7 +92,7 @@ export function createFailure(app, rail) {
     put(
       panel,
       h("div", { class: "head" }, icon("bad"), h("h2", {}, f.code === "needs-text" && text ? "This is another text" : kind.what), h("span", { class: "where" }, f.step > 0 ? `step ${count(f.step)}` : title), h("button", { type: "button", class: "quiet close", "aria-label": "Close", hidden: app.phase === "broken", onclick: () => app.dismiss() }, icon("close"))),
-      h("p", { class: "message" }, f.message),
+      h("p", { class: "message" }, ended(f.message)),
       h("p", {}, kind.advice, " ", kept),
       f.origin ? origin(f.origin) : null,
       h(
@@ -172,9 +172,9 @@ export function createNotices(app) {
   app.on("notice", (/** @type {Notice} */ n) => {
     const node = h(
       "div",
-      { class: `notice ${n.tone}`, role: n.tone === "error" ? "alert" : "status", "data-notice": n.id },
+      { class: `notice ${n.tone}`, role: n.tone === "error" ? "alert" : "status", "data-notice": n.id, "data-title": n.title },
       icon(n.tone === "info" ? "info" : "bad"),
-      h("div", {}, h("b", {}, n.title), " ", n.text, n.list && n.list.length > 0 ? h("ul", {}, ...n.list.map((t) => h("li", {}, t))) : null),
+      h("div", {}, h("b", {}, ended(n.title)), " ", ended(n.text), n.list && n.list.length > 0 ? h("ul", {}, ...n.list.map((t) => h("li", {}, t))) : null),
       ...(n.actions ?? []).map((a) => {
         const b = h("button", { type: "button", class: "small", hidden: a.when?.() === false, onclick: () => {
           close();
@@ -195,7 +195,7 @@ export function createNotices(app) {
   });
   // What was wrong and is right now needs no word any more.
   app.on("done", (/** @type {string} */ title) => {
-    for (const old of box.querySelectorAll(".error")) if (old.querySelector("b")?.textContent === title) old.remove();
+    for (const old of box.querySelectorAll(".error")) if (old.getAttribute("data-title") === title) old.remove();
   });
   app.on("run", () => app.run && box.querySelector('[data-notice="previous"], [data-notice="link-next"]')?.remove());
   app.on("described", () => app.problem ?? app.description?.problem ?? box.querySelector('[data-notice="config"]')?.remove());
